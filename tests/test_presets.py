@@ -1,0 +1,367 @@
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from v2a_foley import presets
+from v2a_foley.errors import PresetError
+from v2a_foley.presets import PARAMETERS, Parameter, Tag
+
+SHIPPED = [
+    "ambience", "animals", "cartoon", "city", "crowd", "default", "fire-and-weather", "footsteps",
+    "impacts", "machines", "nature", "subtle", "vehicles", "water",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def user_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of user presets, found through the environment."""
+    monkeypatch.setenv("V2A_FOLEY_CONFIG_DIR", str(tmp_path / "config"))
+    folder = tmp_path / "config" / "presets"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / f"{name}.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+# The schema
+
+
+def test_sections_have_the_fields_of_the_table():
+    classes = {
+        "match": presets.Match,
+        "generation": presets.Generation,
+        "timing": presets.Timing,
+        "mix": presets.Mix,
+    }
+    for section, kind in classes.items():
+        assert [each.name for each in fields(kind)] == list(presets.parameters(section))
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda each: f"{each.section}.{each.key}")
+def test_every_parameter_takes_its_own_default_and_explains_itself(parameter: Parameter):
+    assert parameter.parse(parameter.default) == parameter.default
+    assert parameter.help
+    assert parameter.allowed
+
+
+def test_allowed_values_in_words():
+    words = {f"{each.section}.{each.key}": each.allowed for each in PARAMETERS}
+    assert words["generation.steps"] == "a whole number from 1 to 1000"
+    assert words["generation.scheduler"] == 'one of "dpm++", "ddim"'
+    assert words["mix.loudness"] == 'a number from -70 to 0 or "none"'
+    assert words["match.tags"] == "a list of texts"
+
+
+# Presets that ship
+
+
+def test_the_presets_that_ship_are_listed_by_name():
+    entries = presets.available()
+    assert [entry.name for entry in entries] == SHIPPED
+    assert all(entry.source == "shipped" and entry.description for entry in entries)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_preset_that_ships_is_valid_and_states_only_what_differs(name: str):
+    preset = presets.find(name)
+    default = presets.find("default")
+    assert preset.name == name
+    for section, values in preset.stated.items():
+        for key, value in values.items():
+            assert getattr(getattr(default, section), key) != value
+
+
+def test_default_states_nothing_and_has_the_values_of_the_table():
+    default = presets.find("default")
+    assert default.stated == {}
+    for each in PARAMETERS:
+        assert getattr(getattr(default, each.section), each.key) == each.default
+
+
+def test_only_default_and_subtle_are_asked_for_by_name_alone():
+    unmatched = {each.name for each in presets.load_all() if each.match.tags == each.match.groups}
+    assert unmatched == {"default", "subtle"}
+
+
+def test_presets_that_ship_differ_in_sound():
+    generations = {presets.find(name).generation for name in SHIPPED}
+    assert len(generations) == len(SHIPPED)
+
+
+def test_rules_speak_of_groups_and_words_that_tags_have():
+    bank = Path(presets.__file__).with_name("mapper") / "phrases.tsv"
+    rows = [line.split("\t") for line in bank.read_text(encoding="utf-8").splitlines()[1:]]
+    assert {row[1] for row in rows} == set(presets.GROUPS)
+    for preset in presets.load_all():
+        for phrase in preset.match.tags:
+            assert any(f" {phrase} " in f" {row[0]} " for row in rows), phrase
+
+
+# Looking up
+
+
+def test_a_preset_inherits_from_default(user_dir: Path):
+    write(user_dir, "mine", "[generation]\nsteps = 50\n")
+    preset = presets.find("mine")
+    assert preset.generation.steps == 50
+    assert preset.generation.guidance == 2.5
+    assert preset.stated == {"generation": {"steps": 50}}
+
+
+def test_a_users_default_is_what_every_preset_starts_from(user_dir: Path):
+    write(user_dir, "default", "[generation]\nsteps = 44\ncandidates = 1\n")
+    assert presets.find("city").generation.steps == 44
+    assert presets.find("footsteps").generation.candidates == 4
+    assert presets.find("default").generation.steps == 44
+
+
+def test_a_users_preset_stands_before_the_one_that_ships(user_dir: Path):
+    path = write(user_dir, "city", 'description = "my town"\n')
+    assert presets.find("city").path == path
+    entries = presets.available()
+    assert [entry.name for entry in entries].count("city") == 1
+    assert (entries[0].name, entries[0].source) == ("city", "user")
+    assert entries[0].description == "my town"
+
+
+def test_user_dir_may_be_given(tmp_path: Path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    write(folder, "mine", "[timing]\ncrossfade = 3\n")
+    assert presets.find("mine", user_dir=folder).timing.crossfade == 3.0
+    assert presets.available(folder)[0].name == "mine"
+    with pytest.raises(PresetError, match='no preset "mine"'):
+        presets.find("mine")
+
+
+def test_a_path_that_ends_in_toml_is_read_as_a_file(tmp_path: Path):
+    path = write(tmp_path, "loud", 'name = "loud"\n[mix]\ngain_db = 6\nloudness = "none"\n')
+    preset = presets.find(path)
+    assert preset == presets.find(str(path)) == presets.load(path)
+    assert preset.mix.gain_db == 6.0
+    assert preset.mix.loudness is None
+
+
+def test_a_file_may_carry_a_byte_order_mark_and_windows_line_ends(tmp_path: Path):
+    path = tmp_path / "notepad.toml"
+    path.write_bytes(b'\xef\xbb\xbfname = "notepad"\r\n[generation]\r\nsteps = 0\r\n')
+    with pytest.raises(PresetError, match=r"line 3: generation\.steps must be"):
+        presets.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("citty", r'no preset "citty"; did you mean "city"\?'),
+        ("xyzzy", r'no preset "xyzzy"; there are ambience, animals, .*, water'),
+        ("../city", r'"\.\./city" cannot name a preset'),
+        ("a/b", "cannot name a preset"),
+        ("a\\b", "cannot name a preset"),
+        (".hidden", "cannot name a preset"),
+        ("", "cannot name a preset"),
+        ("x" * 101, "cannot name a preset"),
+        ("nowhere/city.toml", r"nowhere/city\.toml: cannot be read: No such file"),
+    ],
+)
+def test_what_cannot_be_found(name: str, message: str):
+    with pytest.raises(PresetError, match=message):
+        presets.find(name)
+
+
+# Errors in a file
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[generation\n", r"mine\.toml, line 1: not valid TOML: Expected '\]'"),
+        ("a = 1\n\nb = \n", r"line 3: not valid TOML"),
+        ('name = "other"\n', r'line 1: name must be "mine", like the file, not "other"'),
+        ("description = 3\n", "line 1: description must be text, not 3"),
+        ("\n[generaton]\n", r'line 2: generaton is unknown; did you mean "generation"\?'),
+        ("mix = 3\n", "line 1: mix must be a table, not 3"),
+        (
+            "[generation]\n\nstep = 3\n",
+            r'line 3: generation\.step is unknown; did you mean "steps"',
+        ),
+        ("[timing]\nzzz = 3\n", r"timing\.zzz is unknown; known here: crossfade"),
+        ("generation.steps = 0\n", r"line 1: generation\.steps .* from 1 to 1000, not 0"),
+        ("[generation]\nsteps = 2.5\n", r"steps must be a whole number from 1 to 1000, not 2\.5"),
+        ("[generation]\nsteps = true\n", "steps must be a whole number from 1 to 1000, not True"),
+        ("[generation]\nguidance = nan\n", "guidance must be a number from 0 to 20, not nan"),
+        ("[generation]\nguidance = inf\n", "guidance must be a number from 0 to 20, not inf"),
+        ("[generation]\nguidance = '3'\n", "guidance must be a number from 0 to 20, not '3'"),
+        ("[generation]\ntemperature = 0\n", r"temperature must be a number from 0\.0001 to 10"),
+        ("[generation]\nscheduler = 'dpm+'\n", r'"dpm\+\+", "ddim", not \'dpm\+\'; did you mean'),
+        ("[mix]\nloudness = 'off'\n", 'loudness must be a number from -70 to 0 or "none"'),
+        ("[mix]\nmode = 'ducking'\n", r'not \'ducking\'; did you mean "duck"\?'),
+        ("[match]\ngroups = ['anmals']\n", r'not \'anmals\'; did you mean "animals"\?'),
+        ("[match]\ntags = 'dog'\n", r"match\.tags must be a list of texts, not 'dog'"),
+        ("[match]\ntags = [1]\n", r"match\.tags must be a list of texts, not 1"),
+        ("[match]\nmin_score = 1.5\n", r"match\.min_score must be a number from 0 to 1"),
+    ],
+)
+def test_an_error_names_file_line_key_and_what_is_allowed(tmp_path: Path, text: str, message: str):
+    with pytest.raises(PresetError, match=message) as raised:
+        presets.load(write(tmp_path, "mine", text))
+    assert str(raised.value).startswith(str(tmp_path / "mine.toml"))
+    assert raised.value.exit_code == 2
+
+
+def test_a_file_that_is_not_text(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b'name = "\xff"\n')
+    with pytest.raises(PresetError, match="not UTF-8 text"):
+        presets.load(path)
+
+
+def test_a_file_whose_name_is_not_safe(tmp_path: Path):
+    with pytest.raises(PresetError, match="cannot name a preset"):
+        presets.load(write(tmp_path, "a;b", ""))
+
+
+# Overrides
+
+
+def test_overrides_replace_values_and_are_stated():
+    preset = presets.with_overrides(
+        presets.find("city"), {"generation": {"steps": 30}, "mix": {"loudness": "none"}}
+    )
+    assert preset.generation.steps == 30
+    assert preset.generation.top_k == presets.find("city").generation.top_k
+    assert preset.mix.loudness is None
+    assert preset.stated["generation"]["steps"] == 30
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"generation": {"steps": 0}}, r"command line: generation\.steps must be a whole number"),
+        ({"generation": {"stepps": 3}}, r'command line: generation\.stepps .* mean "steps"'),
+        ({"timings": {}}, r'command line: timings is unknown; did you mean "timing"'),
+        ({"match": {"tags": []}}, "command line: match is unknown"),
+    ],
+)
+def test_overrides_are_checked(overrides: dict, message: str):
+    with pytest.raises(PresetError, match=message):
+        presets.with_overrides(presets.find("city"), overrides, "command line")
+
+
+# Matching
+
+
+@pytest.mark.parametrize(
+    ("tags", "name"),
+    [
+        ([Tag("dog barking", "animals", 0.6), Tag("street", "city", 0.2)], "animals"),
+        ([Tag("rain", "weather", 0.3), Tag("campfire", "fire", 0.3)], "fire-and-weather"),
+        ([Tag("waterfall", "nature", 0.5), Tag("lake", "water", 0.1)], "water"),
+        ([Tag("boing", "cartoon", 0.8)], "cartoon"),
+        ([Tag("boing", "cartoon", 0.1)], "default"),
+        ([Tag("piano", "instruments", 0.9)], "default"),
+        ([Tag("dog barking", "animals", 0.0)], "default"),
+        ([], "default"),
+    ],
+)
+def test_a_scene_gets_the_preset_its_tags_call_for(tags: list[Tag], name: str):
+    assert presets.match(tags, presets.load_all()).name == name
+
+
+def test_a_rule_matches_whole_words_of_a_concept(user_dir: Path):
+    write(user_dir, "cats", '[match]\ntags = ["Big Cat"]\nmin_score = 0\n')
+    rules = [presets.find("cats")]
+    assert presets.match([Tag("a big cat roaring", "other", 0.1)], rules).name == "cats"
+    assert presets.match([Tag("big cattle", "other", 0.1)], rules).name == "default"
+    assert presets.match([Tag("a big cat roaring", "other", 0.0)], rules).name == "default"
+
+
+def test_scores_of_matched_tags_add_up_and_each_counts_once(user_dir: Path):
+    write(user_dir, "pair", '[match]\ntags = ["dog", "puppy"]\ngroups = ["animals"]\n')
+    write(user_dir, "single", '[match]\ntags = ["siren"]\n')
+    rules = [presets.find("pair"), presets.find("single")]
+    tags = [
+        Tag("puppy dog", "animals", 0.2),
+        Tag("dog", "animals", 0.15),
+        Tag("siren", "alarms", 0.3),
+    ]
+    assert presets.match(tags, rules).name == "pair"
+    assert presets.match(tags[::2], rules).name == "single"
+
+
+def test_of_equals_the_first_wins_and_the_users_come_first(user_dir: Path):
+    write(user_dir, "zoo", '[match]\ngroups = ["animals"]\n')
+    assert presets.match([Tag("dog", "animals", 0.5)], presets.load_all()).name == "zoo"
+
+
+def test_a_score_of_exactly_the_least_is_enough(user_dir: Path):
+    write(user_dir, "dogs", '[match]\ntags = ["dog"]\nmin_score = 0.25\n')
+    assert presets.match([Tag("dog", "animals", 0.25)], [presets.find("dogs")]).name == "dogs"
+
+
+# New presets
+
+
+@pytest.mark.parametrize("base", SHIPPED)
+def test_a_new_preset_sounds_like_its_base_and_matches_nothing(user_dir: Path, base: str):
+    text = presets.new("mine", presets.find(base))
+    write(user_dir, "mine", text)
+    mine, model = presets.find("mine"), presets.find(base)
+    assert (mine.generation, mine.timing, mine.mix) == (model.generation, model.timing, model.mix)
+    assert mine.stated == model.stated
+    assert mine.match.tags == mine.match.groups == ()
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_new_preset_is_valid_when_every_key_is_stated(user_dir: Path):
+    lines = presets.new("mine", presets.find("city")).splitlines()
+    text = "\n".join(line.removeprefix("#") if line[1:2] != " " else line for line in lines)
+    mine = presets.load(write(user_dir, "mine", text))
+    assert mine.match == presets.find("city").match
+    assert sum(map(len, mine.stated.values())) == len(PARAMETERS) - 3
+
+
+def test_a_new_preset_needs_a_name_that_is_safe():
+    with pytest.raises(PresetError, match="cannot name a preset"):
+        presets.new(f"up{os.sep}and away", presets.find("default"))
+
+
+# Lines of a TOML text
+
+
+def test_statements_are_found_past_strings_lists_and_comments():
+    text = (
+        'a = """\n[no]\nb = 1\n"""\n'  # lines 1 to 4
+        "c = [ # ]\n  '[x]', # = \n]\n"  # 5 to 7
+        '[ "t.u" . v ] # = [\n'  # 8
+        "d.e = {f = 1}\n"  # 9
+        "[[s]]\ng = '''x\n'''\n[s.k]\nh=1\n[[s]]\n"  # 10 to 15
+    )
+    found = [(each.line, each.keys) for each in presets.statements(text)]
+    assert found == [
+        (1, ("a",)),
+        (5, ("c",)),
+        (8, ("t.u", "v")),
+        (9, ("t.u", "v", "d", "e")),
+        (10, ("s", 0)),
+        (11, ("s", 0, "g")),
+        (13, ("s", 0, "k")),
+        (14, ("s", 0, "k", "h")),
+        (15, ("s", 1)),
+    ]
+
+
+@given(st.text(max_size=60))
+def test_any_text_becomes_a_toml_value(text: str):
+    import tomllib
+
+    assert tomllib.loads(f"x = {presets.toml_value(text)}") == {"x": text}

@@ -1,0 +1,1 @@
+"""The mapper: CLIP embeddings in, CLAP embeddings out. The method's one trained part."""

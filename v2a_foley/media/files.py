@@ -1,0 +1,134 @@
+"""Output files that are either whole or not there.
+
+Work goes to ``.<stem>.part<suffix>`` beside its target, is synced, then renamed. The final name
+never holds half a file, and no temporary folder on another disk is involved.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from v2a_foley.errors import InputError, MediaError
+
+NAME_MAX = 255  # bytes in one file name, on every common file system
+FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT)
+FULL_WORDS = "No space left on device"  # ffmpeg's and libsndfile's words for ENOSPC
+FULL_BYTES = 1 << 16  # a library that hides errno: less than this left is a full disk
+
+
+def check_output(path: Path, inputs: Iterable[Path] = (), *, overwrite: bool = False) -> None:
+    """Refuse an output that cannot or must not be written, before any work is done.
+
+    Raises:
+        InputError: the target is a folder, is one of ``inputs`` (also by a link), exists while
+            ``overwrite`` is false, or lies in a folder that cannot be written.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the name of a file to write")
+    for other in inputs:
+        if _same(path, other):
+            raise InputError(f"{path}: is the input itself; choose another output name")
+    if os.path.lexists(path) and not overwrite:
+        raise InputError(f"{path}: exists already; remove it or use --overwrite")
+    _check_folder(path)
+
+
+@contextmanager
+def atomic(path: Path, inputs: Iterable[Path] = (), *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a part file's name to write; on success it becomes ``path``, on any error it goes.
+
+    Missing folders are made. The part is synced before the rename, its folder after it.
+
+    Raises:
+        InputError: as in :func:`check_output`.
+        MediaError: the disk is full, nothing was written, or the file cannot be stored.
+    """
+    check_output(path, inputs, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = part_name(path)
+    try:
+        yield part
+        _commit(part, path)
+    except BaseException as error:  # KeyboardInterrupt too: no half file may stay
+        full = _disk_full(error, path.parent)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        if full:
+            raise MediaError(
+                f"{path}: the disk is full; free some space in {path.parent.resolve()}"
+            ) from error
+        if isinstance(error, OSError):
+            raise MediaError(f"{path}: cannot be written: {error}") from error
+        raise
+
+
+def part_name(path: Path) -> Path:
+    """Return ``.<stem>.part<suffix>`` beside ``path``, the stem cut where the name is too long."""
+    tail = f".part{path.suffix}"
+    room = NAME_MAX - len(os.fsencode(tail)) - 1
+    stem = os.fsencode(path.stem)[:room].decode("utf-8", "ignore")
+    return path.with_name(f".{stem}{tail}")
+
+
+def _commit(part: Path, path: Path) -> None:
+    if not part.is_file():
+        raise MediaError(f"{path}: nothing was written")
+    _sync(part, os.O_RDWR)
+    part.replace(path)
+    if os.name == "posix":
+        _sync(path.parent, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot sync a folder; the rename itself has been done.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _same(path: Path, other: Path) -> bool:
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    return path.resolve() == other.resolve()
+
+
+def _check_folder(path: Path) -> None:
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: {folder} is not a folder; choose another output folder")
+    try:  # trying is the only test that holds for root, read-only mounts and ACLs alike
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        if error.errno in FULL_ERRNO:
+            raise MediaError(
+                f"{path}: the disk is full; free some space in {folder.resolve()}"
+            ) from error
+        raise InputError(
+            f"{path}: cannot write into {folder} ({error.strerror}); choose another output folder"
+        ) from error
+
+
+def _disk_full(error: BaseException, folder: Path) -> bool:
+    if isinstance(error, OSError) and error.errno in FULL_ERRNO:
+        return True
+    if FULL_WORDS in str(error):
+        return True
+    if not isinstance(error, Exception):
+        return False
+    with suppress(OSError):
+        return shutil.disk_usage(folder).free < FULL_BYTES
+    return False

@@ -1,0 +1,246 @@
+"""Loudness: EBU R 128 integrated loudness, true peak, and bringing a mix to both.
+
+Integrated loudness is ITU-R BS.1770 with both gates, by pyloudnorm's filters and blocks; true
+peak is the largest sample after 4x oversampling. Both are measured in pieces, so that hours of
+sound need no copy in memory.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyloudnorm
+import soxr
+from numpy.lib.stride_tricks import sliding_window_view
+
+from v2a_foley.errors import MediaError
+from v2a_foley.media.audio import BLOCK, RATE, Sound
+
+SHORTEST = 0.4  # seconds: BS.1770's gating block, below which loudness is not defined
+TOLERANCE = 0.5  # LU within which a target counts as met
+AIM = 0.05  # LU to which the search for the gain goes on
+TRIES = 8
+HEADROOM = 0.1  # dB kept under the limit, since true-peak meters differ in their filters
+MOST_LIMITING = 20.0  # dB the limiter may take off; beyond it a hit is no longer the same sound
+
+PIECE = 30 * RATE  # samples measured at once
+HOP = RATE // 10  # samples between the starts of gating blocks
+WARM = 5 * HOP  # samples given to the weighting filters before a piece, so that they settle
+OVERSAMPLING = 4
+STEP = 16  # samples to one point of the limiter's gain curve
+LOOK_AHEAD = 17  # points, odd: the limiter's gain comes down over 5.7 ms
+RELEASE = 60.0  # dB a second at which it comes back
+
+Nodes = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LoudnessReport:
+    """What normalising did. Loudness is in LUFS, -inf for sound too quiet or too short to gate.
+
+    ``note`` is empty when the target was met, else it says in a sentence why not.
+    """
+
+    before: float
+    after: float
+    gain_db: float
+    true_peak_db: float
+    limited: bool
+    note: str = ""
+
+
+def integrated_loudness(audio: Sound) -> float:
+    """Return the integrated loudness in LUFS of ``(samples,)`` or ``(samples, channels)``.
+
+    It is -inf below 0.4 s or where no block is above -70 LUFS.
+    """
+    return _gated(_block_loudness(audio, None))
+
+
+def true_peak_db(audio: Sound) -> float:
+    """Return the true peak in dBTP, -inf for silence."""
+    return _db(float(_envelope(audio, None).max(initial=0.0)))
+
+
+def normalise(
+    audio: Sound, target_lufs: float, true_peak_limit_db: float
+) -> tuple[Sound, LoudnessReport]:
+    """Bring sound to a loudness, never above a true peak.
+
+    One gain for the whole; where that would take peaks over the limit, a look-ahead limiter
+    takes them down and the gain is raised until the loudness is met again. Silence, and sound
+    under 0.4 s, has no loudness: it is left as it is but for the limit.
+
+    Args:
+        audio: float32 ``(samples,)`` or ``(samples, channels)`` at 48 kHz; not changed.
+        target_lufs: integrated loudness to reach, within 0.5 LU.
+        true_peak_limit_db: dBTP not to exceed, as read by an oversampling meter.
+
+    Returns:
+        The new sound, and what was done to it.
+
+    Raises:
+        MediaError: the sound holds NaN or infinity.
+    """
+    envelope = _envelope(audio, None)
+    peak_db = _db(float(envelope.max(initial=0.0)))
+    if math.isnan(peak_db) or peak_db == math.inf:
+        raise MediaError("the sound holds NaN or infinity, so it has no loudness")
+    before = integrated_loudness(audio)
+    wanted = target_lufs - before if math.isfinite(before) else 0.0
+    gain_db = min(wanted, true_peak_limit_db + MOST_LIMITING - peak_db)
+    limited = peak_db + gain_db > true_peak_limit_db
+    if limited:
+        curve = _search(audio, envelope, target_lufs, true_peak_limit_db, peak_db, gain_db)
+    else:
+        curve = _Curve(np.full(len(envelope) + 1, 10 ** (gain_db / 20)), gain_db)
+    out = _apply(audio, curve.nodes)
+    after = integrated_loudness(out)
+    note = _note(len(audio), before, after, target_lufs, true_peak_limit_db)
+    peak_db = true_peak_db(out)
+    return out, LoudnessReport(before, after, curve.gain_db, peak_db, limited, note)
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """A gain curve: ``nodes`` are linear gains every :data:`STEP` samples."""
+
+    nodes: Nodes
+    gain_db: float
+
+
+def _search(
+    audio: Sound, envelope: Nodes, target: float, limit: float, peak_db: float, gain_db: float
+) -> _Curve:
+    """Find the gain at which the limited sound has the target loudness, and keep the limit.
+
+    The limiter takes loudness away, so the gain is raised by what is missing, by the secant
+    rule. A gain that varies moves true peaks a little: the ceiling is lowered by what is over.
+    """
+    most, ceiling = limit + MOST_LIMITING - peak_db, limit - HEADROOM
+    slope, last = 1.0, (gain_db, math.nan)
+    for _ in range(TRIES):
+        nodes = _limiting_gain(envelope, gain_db, ceiling)
+        over = _db(float(_envelope(audio, nodes).max(initial=0.0))) - (limit - HEADROOM / 2)
+        loudness = _gated(_block_loudness(audio, nodes))
+        missing = target - loudness if math.isfinite(loudness) else 0.0
+        settled = abs(missing) <= AIM or (missing > 0 and gain_db >= most)
+        if over <= 0 and settled:
+            return _Curve(nodes, gain_db)
+        ceiling -= max(over, 0.0)
+        if gain_db != last[0]:
+            slope = min(max((loudness - last[1]) / (gain_db - last[0]), 0.2), 1.0)
+        last = (gain_db, loudness)
+        gain_db = min(gain_db + missing / slope, most)
+    # The limit comes first: whatever is still over is taken from the whole.
+    nodes = _limiting_gain(envelope, last[0], ceiling)
+    over = _db(float(_envelope(audio, nodes).max(initial=0.0))) - (limit - HEADROOM / 2)
+    shift = max(over, 0.0)
+    return _Curve(nodes * 10 ** (-shift / 20), last[0] - shift)
+
+
+def _note(samples: int, before: float, after: float, target: float, limit: float) -> str:
+    if samples < SHORTEST * RATE:
+        return f"shorter than {SHORTEST} s, which has no loudness: the level is as it was"
+    if not math.isfinite(before):
+        return "nothing in it is above -70 LUFS: the level is as it was"
+    if abs(after - target) <= TOLERANCE:
+        return ""
+    return (
+        f"{target:.1f} LUFS cannot be reached under {limit:.1f} dBTP: the peaks stand so far "
+        f"above the rest that it stays at {after:.1f} LUFS"
+    )
+
+
+def _limiting_gain(envelope: Nodes, gain_db: float, ceiling_db: float) -> Nodes:
+    """Return the nodes of a gain that keeps ``envelope`` under the ceiling, without clicks.
+
+    The needed reduction is held over the look-ahead window, released linearly in decibels, and
+    smoothed by a Hann window of the same length, which cannot undercut what was held.
+    """
+    with np.errstate(divide="ignore"):
+        over = np.maximum(20 * np.log10(envelope) + gain_db - ceiling_db, 0.0)
+    need = np.maximum(np.append(over, 0.0), np.append(0.0, over))  # a node serves both sides
+    reach = LOOK_AHEAD // 2
+    held = sliding_window_view(np.pad(need, reach), LOOK_AHEAD).max(axis=1)
+    fall = np.arange(len(held)) * (RELEASE * STEP / RATE)
+    held = np.maximum.accumulate(held + fall) - fall
+    window = np.hanning(LOOK_AHEAD + 2)[1:-1]
+    smooth = np.convolve(np.pad(held, reach, "edge"), window / window.sum(), "valid")
+    return np.asarray(10 ** ((gain_db - smooth) / 20))
+
+
+def _pieces(audio: Sound, nodes: Nodes | None, start: int, stop: int) -> Sound:
+    """Return ``audio[start:stop]`` as ``(samples, channels)`` with the gain of ``nodes``."""
+    piece = audio[start:stop]
+    if piece.ndim == 1:
+        piece = piece[:, np.newaxis]
+    if nodes is None:
+        return piece
+    first = start // STEP
+    near = nodes[first : -(-stop // STEP) + 1]
+    gain = np.interp(
+        np.arange(start, start + len(piece)) / STEP - first, np.arange(len(near)), near
+    )
+    return piece * gain[:, np.newaxis].astype(np.float32)
+
+
+def _apply(audio: Sound, nodes: Nodes) -> Sound:
+    out = np.empty_like(audio)
+    for start in range(0, len(audio), BLOCK):
+        piece = _pieces(audio, nodes, start, start + BLOCK)
+        out[start : start + BLOCK] = piece.reshape(out[start : start + BLOCK].shape)
+    return out
+
+
+def _envelope(audio: Sound, nodes: Nodes | None) -> Nodes:
+    """Return the largest oversampled value of every :data:`STEP` samples, over all channels."""
+    channels = 1 if audio.ndim == 1 else audio.shape[1]
+    oversampler = soxr.ResampleStream(
+        RATE, OVERSAMPLING * RATE, channels, dtype="float32", quality="HQ"
+    )
+    width = STEP * OVERSAMPLING
+    found, rest = [], np.zeros(0, np.float32)
+    for start in range(0, len(audio), BLOCK):
+        piece = np.ascontiguousarray(_pieces(audio, nodes, start, start + BLOCK))
+        dense = oversampler.resample_chunk(piece, last=start + BLOCK >= len(audio))
+        rest = np.append(rest, np.abs(dense).max(axis=1))
+        whole = len(rest) // width * width
+        found.append(rest[:whole].reshape(-1, width).max(axis=1))
+        rest = rest[whole:]
+    points = -(-len(audio) // STEP)
+    found.append(rest.max(keepdims=True) if len(rest) else rest)
+    joined = np.concatenate(found)[:points].astype(np.float64)
+    return np.pad(joined, (0, points - len(joined)))
+
+
+def _block_loudness(audio: Sound, nodes: Nodes | None) -> Nodes:
+    """Return the loudness of each 400 ms gating block, every 100 ms, in LUFS, before gating."""
+    meter = pyloudnorm.Meter(RATE)
+    found = []
+    for start in range(0, len(audio), PIECE):
+        warm = min(start, WARM)
+        stop = min(start + PIECE + 3 * HOP, len(audio) // HOP * HOP)
+        piece = _pieces(audio, nodes, start - warm, stop)
+        if len(piece) < warm + 4 * HOP:
+            break
+        meter.integrated_loudness(piece)
+        found.append(np.array(meter.blockwise_loudness[warm // HOP :]))
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def _gated(blocks: Nodes) -> float:
+    """Return the integrated loudness of gating blocks: BS.1770's absolute and relative gates."""
+    power = 10 ** (blocks[blocks >= -70.0] / 10)
+    if not len(power):
+        return -math.inf
+    return _db(float(power[power > power.mean() / 10].mean())) / 2
+
+
+def _db(amplitude: float) -> float:
+    return (
+        20 * math.log10(amplitude) if amplitude > 0 else -math.inf if amplitude == 0 else math.nan
+    )

@@ -1,0 +1,236 @@
+"""The mix: scenes' stems to one programme track, and that track with the original sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import chain, pairwise, repeat
+
+import ffmpeg
+import numpy as np
+
+from v2a_foley.errors import InputError
+from v2a_foley.media.audio import BLOCK, RATE, Sound, equal_power_fade, length_of, to_stereo
+from v2a_foley.media.ffmpeg import pipe
+
+MICRO = 0.005  # seconds of the shortest crossfade: too short to hear, long enough not to click
+EDGE = 0.010  # seconds of fade at the programme's start and end
+HUM = np.float32(1e-6)  # -120 dBFS, heard by nobody: only the gate's key has it
+SLACK = 0.010  # seconds a stem may be longer or shorter than its scene and handles
+
+
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """One scene's sound at 48 kHz.
+
+    ``audio`` is float32 ``(n,)`` or ``(n, channels)`` and covers the scene from ``start`` to
+    ``end`` with ``handle`` seconds more on both sides: ``n = (end - start + 2 * handle) * 48000``.
+    The handles are what a crossfade, or an editor, can use. All times are seconds.
+    """
+
+    start: float
+    end: float
+    audio: Sound = field(repr=False)
+    handle: float = 0.0
+    gain_db: float = 0.0
+
+    @property
+    def length(self) -> float:
+        """Length of the scene in seconds, without handles."""
+        return self.end - self.start
+
+
+class MixMode(StrEnum):
+    """What becomes of the video's own sound."""
+
+    REPLACE = "replace"  # it is dropped
+    MIX = "mix"  # it stays, the foley is added
+    DUCK = "duck"  # it stays, the foley steps back while it is loud
+
+
+@dataclass(frozen=True, slots=True)
+class Duck:
+    """How the foley steps back: by ``depth_db`` while the original's level is over the threshold.
+
+    The level is the original's RMS in dBFS; attack and release are in seconds.
+    """
+
+    threshold_db: float = -40.0
+    depth_db: float = 12.0
+    attack: float = 0.02
+    release: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class _Join:
+    """A fade around a boundary: ``before`` and ``after`` it, in seconds."""
+
+    before: float
+    after: float
+
+
+def assemble(
+    stems: Iterable[Stem], duration: float, crossfades: float | Sequence[float] = 0.0
+) -> Sound:
+    """Lay stems on one track with an equal-power crossfade at each cut.
+
+    A crossfade is centred on its cut. Where a neighbour's handle or half of its scene is too
+    short for that it moves to the other side, and where both are, it is shorter. A crossfade
+    of 0 is 5 ms; without any handles it is a 5 ms fade out and in. Where a scene has no
+    neighbour it fades by itself, and the programme's start and end fade over 10 ms.
+
+    Args:
+        stems: in the order of time, not overlapping; may be a generator, as only two are held.
+        duration: of the programme in seconds.
+        crossfades: seconds, one for every cut or one value for all.
+
+    Returns:
+        float32 ``(round(duration * 48000), 2)``.
+
+    Raises:
+        InputError: stems overlap, lie outside the programme, or have the wrong length.
+    """
+    out = np.zeros((length_of(duration), 2), np.float32)
+    lengths = repeat(crossfades) if isinstance(crossfades, int | float) else iter(crossfades)
+    join = _Join(0.0, 0.0)
+    for number, (stem, following) in enumerate(pairwise(chain(stems, [None]))):
+        assert stem is not None  # the sentinel is only ever the second of a pair
+        _check(stem, following, duration, number)
+        wanted = next(lengths, 0.0) if following else 0.0
+        tail, head = _joins(stem, following, wanted, duration)
+        _add(out, stem, join if number else _lead_in(stem), tail)
+        join = head
+    return out
+
+
+def _joins(
+    stem: Stem, following: Stem | None, wanted: float, duration: float
+) -> tuple[_Join, _Join]:
+    """Return how ``stem`` fades out and how ``following`` fades in."""
+    wanted = max(wanted, MICRO)
+    if following is None:
+        at_end = stem.end >= duration - 0.5 / RATE
+        inside = min(EDGE, stem.length / 2)
+        return (_Join(inside, 0.0) if at_end else _alone(stem, wanted)), _Join(0.0, 0.0)
+    if following.start - stem.end > 0.5 / RATE:  # silence between them
+        lead = _alone(following, wanted)
+        return _alone(stem, wanted), _Join(lead.after, lead.before)
+    before_max = min(following.handle, stem.length / 2)
+    after_max = min(stem.handle, following.length / 2)
+    before = min(wanted / 2, before_max)
+    after = min(wanted - before, after_max)
+    before = min(wanted - after, before_max)
+    if before + after < MICRO:  # no handles to overlap: out, then in
+        out, into = min(MICRO, stem.length / 2), min(MICRO, following.length / 2)
+        return _Join(out, 0.0), _Join(0.0, into)
+    return _Join(before, after), _Join(before, after)
+
+
+def _alone(stem: Stem, wanted: float) -> _Join:
+    """Return the fade of a stem into silence: half inside the scene, half in its handle."""
+    outside = min(wanted / 2, stem.handle)
+    return _Join(min(wanted - outside, stem.length / 2), outside)
+
+
+def _lead_in(stem: Stem) -> _Join:
+    if stem.start <= 0.5 / RATE:
+        return _Join(0.0, min(EDGE, stem.length / 2))
+    lead = _alone(stem, MICRO)
+    return _Join(lead.after, lead.before)
+
+
+def _check(stem: Stem, following: Stem | None, duration: float, number: int) -> None:
+    where = f"stem {number + 1} ({stem.start:.3f} to {stem.end:.3f} s)"
+    if not 0.0 <= stem.start < stem.end <= duration + SLACK:
+        raise InputError(f"{where}: does not lie within the programme of {duration:.3f} s")
+    if following is not None and following.start < stem.end - 0.5 / RATE:
+        raise InputError(f"{where}: overlaps the next, which starts at {following.start:.3f} s")
+    due = stem.length + 2 * stem.handle
+    if abs(len(stem.audio) / RATE - due) > SLACK:
+        raise InputError(
+            f"{where}: has {len(stem.audio) / RATE:.3f} s of sound; scene and handles need "
+            f"{due:.3f} s at {RATE} Hz"
+        )
+
+
+def _add(out: Sound, stem: Stem, head: _Join, tail: _Join) -> None:
+    """Add a stem to the track, faded in over ``head`` and out over ``tail``."""
+    start, end = length_of(stem.start), length_of(stem.end)
+    first, last = start - length_of(head.before), end + length_of(tail.after)
+    offset = start - length_of(stem.handle)  # where the stem's sample 0 lies on the track
+    piece = stem.audio[first - offset : last - offset]
+    piece = to_stereo(piece) * np.float32(10 ** (stem.gain_db / 20))
+    _fade(piece, length_of(head.before) + length_of(head.after))
+    _fade(piece[::-1], length_of(tail.before) + length_of(tail.after))
+    # A handle may reach over the programme's edges; a stem may be some samples short.
+    skip = max(-first, 0)
+    room = out[first + skip :][: len(piece) - skip]
+    room += piece[skip:][: len(room)]
+
+
+def _fade(piece: Sound, samples: int) -> None:
+    samples = min(samples, len(piece))
+    piece[:samples] *= equal_power_fade(samples)[:, np.newaxis]
+
+
+def combine(foley: Sound, original: Sound, mode: MixMode, *, duck: Duck | None = None) -> Sound:
+    """Return the foley with the video's own sound: both ``(samples, 2)`` and equally long.
+
+    The result may exceed full scale; see :func:`v2a_foley.media.loudness.normalise`.
+
+    Raises:
+        InputError: the two do not have one shape, or a duck value is out of ffmpeg's range.
+    """
+    if mode is MixMode.REPLACE:
+        return foley
+    if foley.shape != original.shape:
+        raise InputError(
+            f"foley {foley.shape} and original {original.shape} must have one length, in stereo"
+        )
+    if mode is MixMode.MIX:
+        return foley + original
+    return _ducked(foley, original, duck or Duck())
+
+
+def _ducked(foley: Sound, original: Sound, duck: Duck) -> Sound:
+    """Lower the foley under the original, then add the original.
+
+    ffmpeg's ``sidechaingate`` opens when its key is loud. What it lets through is exactly the
+    foley that is in the original's way; ``depth_db`` of that is taken away.
+    """
+    if duck.depth_db < 0 or duck.attack <= 0 or duck.release <= 0:
+        raise InputError("duck: depth_db must be 0 or more, attack and release more than 0")
+    share = np.float32(1 - 10 ** (-duck.depth_db / 20))
+    out, position = foley + original, 0
+    for piece in pipe(_gate(duck), subject="ducking", feed=_side_by_side(foley, original)):
+        in_the_way = np.frombuffer(piece, "<f4").reshape(-1, 2)
+        out[position : position + len(in_the_way)] -= share * in_the_way
+        position += len(in_the_way)
+    return out
+
+
+def _gate(duck: Duck) -> object:
+    both = ffmpeg.input("pipe:0", format="f32le", ar=RATE, ac=4).audio.filter_multi_output("asplit")
+    gated = ffmpeg.filter(
+        [
+            both.stream(0).filter("pan", "stereo|c0<c0|c1<c1"),
+            both.stream(1).filter("pan", "stereo|c0<c2|c1<c3"),
+        ],
+        "sidechaingate",
+        threshold=min(10 ** (duck.threshold_db / 20), 1.0),
+        attack=1000 * duck.attack,
+        release=1000 * duck.release,
+        ratio=4,
+        range=0,
+        detection="rms",
+        link="maximum",
+    )
+    return gated.output("pipe:1", format="f32le", acodec="pcm_f32le")
+
+
+def _side_by_side(foley: Sound, original: Sound) -> Iterator[bytes]:
+    # The gate takes a key of exact zeros for no key and stands open: HUM keeps it shut.
+    for start in range(0, len(foley), BLOCK):
+        part = slice(start, start + BLOCK)
+        yield np.hstack([foley[part], original[part] + HUM]).astype("<f4").tobytes()

@@ -1,0 +1,1 @@
+"""Model packs: CLIP that sees, CLAP that hears, AudioLDM that generates."""

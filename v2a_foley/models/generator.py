@@ -1,0 +1,296 @@
+"""AudioLDM: latent diffusion conditioned by one CLAP embedding a window."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from v2a_foley.errors import FoleyError, ModelError
+from v2a_foley.models import griffin
+from v2a_foley.models.packs import Pack, require_intact
+from v2a_foley.models.runtime import choose_dtype, prepare
+
+if TYPE_CHECKING:
+    import torch
+
+SCHEDULERS = ("dpm++", "ddim")
+DECODE_SECONDS = 20.48  # longer waves are decoded in parts of this length
+OVERLAP = 0.25  # share of a window that overlaps the next one
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One wave to make.
+
+    ``conditions``: CLAP embeddings float32 ``(k, dim)``, one for each of ``window_count`` windows
+    (``k`` may be 1: the same for all). ``negative``: ``(dim,)`` or None for the empty text.
+    ``seconds``: least length of the wave. ``seed``: of its noise, and of nothing else's.
+    """
+
+    conditions: np.ndarray
+    seconds: float
+    seed: int
+    negative: np.ndarray | None = None
+
+
+class Generator:
+    """A pack's AudioLDM. Waves are float32 ``(samples,)`` at ``sample_rate``, mono."""
+
+    def __init__(self, pack: Pack, device: torch.device) -> None:
+        prepare()
+        import torch
+
+        require_intact(pack, f"{pack.generator.relative_to(pack.folder)}/")
+        self.device = device
+        self.dtype = choose_dtype(device)
+        self.window, self.bucket = pack.window, pack.bucket
+        self._unet, self._vae, self._vocoder, self._config = _load(pack.generator, self.dtype, device)
+        self.sample_rate = int(self._vocoder.config.sampling_rate)
+        self._factor = 2 ** (len(self._vae.config.block_out_channels) - 1)
+        hop = math.prod(self._vocoder.config.upsample_rates)
+        self._rate = self.sample_rate / hop / self._factor  # latent frames a second
+        self._bins = int(self._vocoder.config.model_in_dim) // self._factor
+        self._batch = 4 if device.type == "cpu" else 16
+        self.dim = int(self._unet.config.projection_class_embeddings_input_dim)
+        self._torch = torch
+
+    def frames(self, seconds: float) -> int:
+        """Latent frames for ``seconds``: a bucket up to a window, whole window steps beyond."""
+        window, step = self._window_frames(), self._step_frames()
+        if seconds <= self.window:
+            return round(max(1, math.ceil(seconds / self.bucket - 1e-6)) * self.bucket * self._rate)
+        beyond = math.ceil((seconds * self._rate - window) / step - 1e-6)
+        return window + max(0, beyond) * step
+
+    def starts(self, seconds: float) -> list[float]:
+        """Start of each window, in seconds, that a request of ``seconds`` is made of."""
+        return [frame / self._rate for frame in self._starts(self.frames(seconds))]
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        *,
+        unconditional: np.ndarray,
+        steps: int = 20,
+        guidance: float = 2.5,
+        scheduler: str = "dpm++",
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> list[np.ndarray]:
+        """Make every request's wave; requests of one length share batches.
+
+        ``unconditional`` is the CLAP text embedding of the empty text, ``(dim,)``: the other
+        branch of classifier-free guidance, where a request names no negative. Noise is drawn
+        per request, so a request's wave does not depend on its neighbours.
+        """
+        waves: list[np.ndarray] = [np.empty(0, np.float32)] * len(requests)
+        by_length: dict[int, list[int]] = {}
+        for index, request in enumerate(requests):
+            by_length.setdefault(self.frames(request.seconds), []).append(index)
+        groups = [
+            group[at : at + size]
+            for length, group in sorted(by_length.items())
+            for size in [max(1, self._batch // len(self._starts(length)))]
+            for at in range(0, len(group), size)
+        ]
+        weights = [len(group) * self.frames(requests[group[0]].seconds) for group in groups]
+        done = 0.0
+        for group, weight in zip(groups, weights, strict=True):
+            def report(share: float, base: float = done, part: float = weight) -> None:
+                progress((base + share * part) / sum(weights))
+
+            chosen = [requests[i] for i in group]
+            latents = self._denoise(chosen, unconditional, steps, guidance, scheduler, report)
+            for index, latent in zip(group, latents, strict=True):
+                waves[index] = self._decode(latent)
+            done += weight
+            report(0.0, done)
+        return waves
+
+    def _window_frames(self) -> int:
+        return round(self.window * self._rate)
+
+    def _step_frames(self) -> int:
+        return round(self.window * (1 - OVERLAP) * self._rate)
+
+    def _starts(self, length: int) -> list[int]:
+        return list(range(0, max(1, length - self._window_frames() + 1), self._step_frames()))
+
+    def _noise(self, seed: int, length: int) -> torch.Tensor:
+        torch = self._torch
+        generator = torch.Generator().manual_seed(seed)
+        shape = (self._unet.config.in_channels, length, self._bins)
+        return torch.randn(shape, generator=generator)
+
+    def _denoise(
+        self,
+        requests: list[Request],
+        unconditional: np.ndarray,
+        steps: int,
+        guidance: float,
+        scheduler_name: str,
+        report: Callable[[float], None],
+    ) -> torch.Tensor:
+        """Latents ``(n, channels, frames, bins)`` of requests of one length.
+
+        Overlapping windows are denoised jointly: each step averages the windows' predictions
+        where they overlap (MultiDiffusion, Bar-Tal et al., ICML 2023).
+        """
+        torch = self._torch
+        length = self.frames(requests[0].seconds)
+        starts = self._starts(length)
+        scheduler = make_scheduler(scheduler_name, self._config)
+        scheduler.set_timesteps(steps, device=self.device)
+        latents = torch.stack([self._noise(r.seed, length) for r in requests])
+        latents = latents.to(self.device) * scheduler.init_noise_sigma
+        positive = self._embeddings([r.conditions for r in requests], len(starts))
+        negative = self._embeddings(
+            [(unconditional if r.negative is None else r.negative)[None] for r in requests],
+            len(starts),
+        )
+        size = min(length, self._window_frames())
+        ramp = self._ramp(size)
+        with torch.inference_mode():
+            for index, step in enumerate(scheduler.timesteps):
+                scaled = scheduler.scale_model_input(latents, step).to(self.dtype)
+                windows = torch.stack([scaled[:, :, s : s + size] for s in starts], 1)
+                predicted = self._predict(windows.flatten(0, 1), step, positive, negative, guidance)
+                predicted = predicted.unflatten(0, (len(requests), len(starts)))
+                joint = _overlap(predicted, starts, length, ramp)
+                latents = scheduler.step(joint, step, latents).prev_sample
+                report((index + 1) / len(scheduler.timesteps))
+        return latents
+
+    def _embeddings(self, conditions: list[np.ndarray], windows: int) -> torch.Tensor:
+        """One unit-length condition a window, ``(n * windows, dim)``."""
+        torch = self._torch
+        rows = []
+        for condition in conditions:
+            table = np.atleast_2d(np.asarray(condition, np.float32))
+            if table.shape[1] != self.dim or len(table) not in (1, windows):
+                raise ModelError(
+                    f"a condition of shape {table.shape} does not fit this generator: it takes "
+                    f"(1, {self.dim}) or ({windows}, {self.dim}); use a mapper made for its CLAP"
+                )
+            rows.append(np.broadcast_to(table, (windows, self.dim)))
+        stacked = torch.from_numpy(np.concatenate(rows)).to(self.device)
+        return torch.nn.functional.normalize(stacked, dim=-1).to(self.dtype)
+
+    def _predict(
+        self,
+        windows: torch.Tensor,
+        step: torch.Tensor,
+        positive: torch.Tensor,
+        negative: torch.Tensor,
+        guidance: float,
+    ) -> torch.Tensor:
+        """Guided prediction of the UNet for windows ``(n, channels, frames, bins)``, float32."""
+        torch = self._torch
+        out = []
+        for at in range(0, len(windows), self._batch):
+            part = slice(at, at + self._batch)
+            x, labels = windows[part], positive[part]
+            if guidance > 1:
+                x, labels = torch.cat([x, x]), torch.cat([negative[part], labels])
+            made = self._unet(x, step, encoder_hidden_states=None, class_labels=labels).sample
+            made = made.float()
+            if guidance > 1:
+                without, made = made.chunk(2)
+                made = without + guidance * (made - without)
+            out.append(made)
+        return torch.cat(out)
+
+    def _ramp(self, size: int) -> torch.Tensor:
+        """Window weights over time: full in the middle, falling linearly over the overlaps."""
+        torch = self._torch
+        edge = max(1, self._window_frames() - self._step_frames())
+        rise = (torch.arange(size, device=self.device) + 1) / edge
+        return torch.minimum(rise, rise.flip(0)).clamp_max(1.0)[:, None]
+
+    def _decode(self, latent: torch.Tensor) -> np.ndarray:
+        """One latent ``(channels, frames, bins)`` to its wave; long ones in overlapping parts."""
+        torch = self._torch
+        part = round(DECODE_SECONDS * self._rate)
+        overlap = max(1, round(self._rate * 0.64))
+        starts = list(range(0, max(1, latent.shape[1] - overlap), part - overlap))
+        waves = []
+        with torch.inference_mode():
+            for start in starts:
+                chunk = latent[None, :, start : start + part].to(self.dtype)
+                mel = self._vae.decode(chunk / self._vae.config.scaling_factor).sample
+                wave = self._vocoder(mel.squeeze(1).to(self._vocoder.dtype))
+                waves.append(wave.reshape(-1).float().cpu().numpy())
+        wave = _join(waves, round(overlap / self._rate * self.sample_rate))
+        if not np.isfinite(wave).all():
+            raise FoleyError("the generator made numbers that are not finite: try --device cpu")
+        return wave
+
+
+def make_scheduler(name: str, config: dict[str, Any]) -> Any:
+    """The scheduler ``name`` (``dpm++`` or ``ddim``) on the noise schedule in ``config``."""
+    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+
+    shared = {k: v for k, v in config.items() if not k.startswith("_")}
+    if name == "ddim":
+        return DDIMScheduler.from_config(shared | {"clip_sample": False})
+    return DPMSolverMultistepScheduler.from_config(
+        shared
+        | {"algorithm_type": "dpmsolver++", "solver_order": 2, "thresholding": False,
+           "use_karras_sigmas": False, "timestep_spacing": "linspace"}
+    )
+
+
+def _load(
+    folder: Path, dtype: torch.dtype, device: torch.device
+) -> tuple[Any, Any, Any, dict[str, Any]]:
+    """UNet, autoencoder, vocoder and scheduler configuration of a diffusers AudioLDM folder."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import SpeechT5HifiGan
+
+    try:
+        options = {"torch_dtype": dtype, "local_files_only": True, "use_safetensors": True}
+        unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **options)
+        vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", **options)
+        kind = json.loads((folder / "vocoder" / "config.json").read_text(encoding="utf-8"))
+        if kind.get("model_type") == griffin.CONFIG_NAME:
+            vocoder: Any = griffin.GriffinLim.from_pretrained(folder / "vocoder")
+        else:
+            vocoder = SpeechT5HifiGan.from_pretrained(
+                folder / "vocoder", dtype=dtype, local_files_only=True, use_safetensors=True
+            )
+        path = folder / "scheduler" / "scheduler_config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder}: diffusers cannot load this AudioLDM ({error})") from error
+    parts = [part.to(device).eval().requires_grad_(False) for part in (unet, vae, vocoder)]
+    return parts[0], parts[1], parts[2], config
+
+
+def _overlap(
+    predicted: torch.Tensor, starts: list[int], length: int, ramp: torch.Tensor
+) -> torch.Tensor:
+    """Weighted mean of windows ``(n, k, channels, size, bins)`` on a line of ``length`` frames."""
+    n, _, channels, size, bins = predicted.shape
+    if len(starts) == 1:
+        return predicted[:, 0]
+    total = predicted.new_zeros(n, channels, length, bins)
+    weight = predicted.new_zeros(length, 1)
+    for index, start in enumerate(starts):
+        total[:, :, start : start + size] += predicted[:, index] * ramp
+        weight[start : start + size] += ramp
+    return total / weight
+
+
+def _join(waves: list[np.ndarray], overlap: int) -> np.ndarray:
+    """Waves whose ends overlap by ``overlap`` samples, crossfaded into one."""
+    joined = waves[0]
+    rise = np.sin(np.linspace(0, np.pi / 2, overlap, dtype=np.float32))
+    for wave in waves[1:]:
+        middle = joined[-overlap:] * rise[::-1] + wave[:overlap] * rise
+        joined = np.concatenate([joined[:-overlap], middle, wave[overlap:]])
+    return joined

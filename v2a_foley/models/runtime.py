@@ -1,0 +1,71 @@
+"""Makes torch ready: the torchvision stand-in, the device and the number type."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from typing import TYPE_CHECKING
+
+from v2a_foley.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@cache
+def prepare() -> None:
+    """Make ``import torchvision`` work beside a CPU build of torch; call before model imports.
+
+    PyPI's Linux wheels of torchvision are linked to CUDA. With a CPU torch their extension does
+    not load, and the import of torchvision fails on an op that is never registered. Declaring
+    the two op schemas is enough: transforms and models then work (nothing here uses ops.nms).
+    """
+    import torch
+
+    logging.getLogger("diffusers").setLevel(logging.ERROR)
+    logging.getLogger("torch.distributed").setLevel(logging.ERROR)
+    if torch.version.cuda is not None:
+        return
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for schema in (
+        "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+        "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    ):
+        library.define(schema)
+    _kept.append(library)
+
+
+_kept: list[object] = []  # a Library's definitions live as long as the object
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the torch device for ``name`` (``auto`` takes CUDA, then MPS, then the CPU).
+
+    Raises InputError when the named device is not on this machine.
+    """
+    import torch
+
+    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if has[kind]))
+    kind = name.partition(":")[0]
+    if kind not in has:
+        raise InputError(f"unknown device '{name}': choose one of {', '.join(DEVICES)}")
+    if not has[kind]:
+        raise InputError(f"device '{name}' is not available on this machine: use --device auto")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"unknown device '{name}': {error}") from None
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        raise InputError(f"device '{name}' is not available: there are {torch.cuda.device_count()}")
+    return device
+
+
+def choose_dtype(device: torch.device) -> torch.dtype:
+    """Half precision on CUDA, float32 elsewhere (bf16 is slower on CPUs without native support)."""
+    import torch
+
+    return torch.float16 if device.type == "cuda" else torch.float32

@@ -1,0 +1,1 @@
+"""The recipe of the starter pack: ``python -m v2a_foley.starter.recipe DATA WORK``."""
