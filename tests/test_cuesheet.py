@@ -201,13 +201,22 @@ def test_an_error_names_file_line_and_key(path: Path, change: Callable, message:
     assert raised.value.exit_code == 2
 
 
-@pytest.mark.parametrize("scene", ["[scene]\nid = '1'", "scene = 1"])
-def test_a_scene_that_is_no_list_is_refused(path: Path, scene: str):
-    head, _, _ = TEXT.partition("# the street")
-    path.write_text(head.replace("seed = 7", scene) if "=" in scene[:8] else head + scene)
-    with pytest.raises(CueSheetError, match="scene must be a list"):
+@pytest.mark.parametrize(
+    ("scene", "message"),
+    [
+        ("[scene]\nid = '1'\n", "line 16: scene must be a list, not {"),
+        ("[[defaults]]\n", "not valid TOML"),
+        ("[defaults.timing]\n[[scene.x]]\n", "line 17: scene must be a list, not {"),
+    ],
+)
+def test_a_scene_that_is_no_list_is_refused(path: Path, scene: str, message: str):
+    path.write_text(TEXT.partition("# the street")[0] + scene)
+    with pytest.raises(CueSheetError, match=message):
         cuesheet.load(path)
-    path.write_text(head.replace("seed = 7", "scene = [1]"))
+
+
+def test_a_scene_that_is_no_table_is_refused(path: Path):
+    path.write_text(TEXT.partition("# the street")[0].replace("seed = 7", "scene = [1]"))
     with pytest.raises(CueSheetError, match=r"line 3: scene #1 must be a table under \[\[scene"):
         cuesheet.load(path)
 

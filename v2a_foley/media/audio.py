@@ -7,9 +7,7 @@ at 1.0, and time zero is the video's first picture.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -18,8 +16,9 @@ import soundfile
 import soxr
 
 from v2a_foley.errors import InputError, MediaError
-from v2a_foley.media.ffmpeg import pipe, source, url
+from v2a_foley.media.ffmpeg import pipe, source
 from v2a_foley.media.files import atomic
+from v2a_foley.media.probe import MediaInfo, open_media
 
 Sound = npt.NDArray[np.float32]
 
@@ -48,107 +47,69 @@ def length_of(seconds: float) -> int:
     return round(seconds * RATE)
 
 
-def read_audio(video: Path, duration: float, *, track: int = 0) -> Sound:
+def read_audio(info: MediaInfo, *, track: int = 0) -> Sound:
     """Read one audio track of a video, laid on the picture's timeline.
 
     Sample 0 sounds with the first picture: a track that starts earlier is cut, one that starts
     later, has gaps or ends early is filled with silence.
 
     Args:
-        video: the file.
-        duration: the video's length in seconds; the result has exactly that length.
-        track: which of the file's audio tracks, counted from 0.
+        info: the probed video.
+        track: which of ``info.audio``, counted from 0.
 
     Returns:
-        float32 ``(round(duration * 48000), channels)`` at 48 kHz.
+        float32 ``(round(info.duration * 48000), channels)`` at 48 kHz.
 
     Raises:
         InputError: there is no such track.
-        MediaError: the file cannot be decoded.
+        MediaError: the track cannot be decoded.
     """
     audio, filled = np.zeros((0, 0), np.float32), 0
-    for block in audio_blocks(video, duration, track=track):
+    for block in audio_blocks(info, track=track):
         if not filled:
-            audio = np.zeros((length_of(duration), block.shape[1]), np.float32)
+            audio = np.zeros((length_of(info.duration), block.shape[1]), np.float32)
         audio[filled : filled + len(block)] = block
         filled += len(block)
     return audio
 
 
-def audio_blocks(video: Path, duration: float, *, track: int = 0) -> Iterator[Sound]:
+def audio_blocks(info: MediaInfo, *, track: int = 0) -> Iterator[Sound]:
     """Yield what :func:`read_audio` returns in blocks of at most :data:`BLOCK` samples."""
-    stream, channels = _find_track(video, track)
-    samples = length_of(duration)
-    offset = picture_offset(video, {stream})
+    if not 0 <= track < len(info.audio):
+        raise InputError(
+            f"{info.path}: has {len(info.audio)} audio track(s), no number {track} (from 0)"
+        )
+    stream, channels = info.audio[track].stream, info.audio[track].channels
+    samples = length_of(info.duration)
+    offset = picture_offset(info, {stream})
     graph = (
-        source(video, itsoffset=f"{-offset:.6f}")[str(stream)]
+        source(info.path, itsoffset=f"{-offset:.6f}")[str(stream)]
         .filter("aresample", RATE, min_hard_comp=GAP, first_pts=0, **{"async": 1})
         .filter("apad", whole_len=samples)
         .filter("atrim", end_sample=samples)
         .output("pipe:1", format="f32le", acodec="pcm_f32le", ac=channels)
     )
-    for piece in pipe(graph, subject=video, block=4 * channels * BLOCK):
+    for piece in pipe(graph, subject=info.path, block=4 * channels * BLOCK):
         yield np.frombuffer(piece, "<f4").reshape(-1, channels).astype(np.float32, copy=False)
 
 
-@contextmanager
-def open_media(path: Path) -> Iterator[Any]:
-    """Open a media file with PyAV for reading, local files only.
-
-    Raises:
-        MediaError: it is not a media file, or reading it fails inside the block.
-    """
-    options = {"protocol_whitelist": "file,pipe"}
-    try:
-        with av.open(url(path), options=options, metadata_errors="replace") as container:
-            yield container
-    except (av.error.FFmpegError, OSError) as error:
-        raise MediaError(f"{path}: cannot be read as media: {error}") from error
-
-
-def main_video(container: Any) -> Any | None:
-    """Return the first video stream that is not a cover picture, or None."""
-    return next((s for s in container.streams.video if not is_cover(s)), None)
-
-
-def is_cover(stream: Any) -> bool:
-    """Tell whether a stream is an attached picture."""
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
-def picture_offset(path: Path, streams: Collection[int]) -> float:
+def picture_offset(info: MediaInfo, streams: Collection[int]) -> float:
     """Return the first picture's time, in seconds, when the ffmpeg program reads ``streams``.
 
     The program moves its zero to the container's start, which is often the sound's and a little
-    before the picture's. In formats whose clocks may jump (MPEG-TS) its zero is the earliest of
-    the streams it reads. A file without video, or without timestamps, has offset 0.
+    before the picture's. In formats whose clocks may jump (MPEG-TS) its zero is the earliest
+    start among the streams it reads.
     """
-    with open_media(path) as container:
-        video = main_video(container)
-        if video is None or video.start_time is None:
-            return 0.0
+    with open_media(info.path) as container:
         zero = (container.start_time or 0) / av.time_base
-        if container.format.flags & av.format.Flags.ts_discont:
-            starts = [_start(container.streams[index]) for index in streams]
-            zero = min((start for start in starts if start is not None), default=zero)
-        return float(video.start_time * video.time_base) - zero
-
-
-def _start(stream: Any) -> float | None:
-    if stream.start_time is None or stream.time_base is None:
-        return None
-    return float(stream.start_time * stream.time_base)
-
-
-def _find_track(video: Path, track: int) -> tuple[int, int]:
-    """Return the stream index and the channel count of an audio track."""
-    with open_media(video) as container:
-        tracks = container.streams.audio
-        if not 0 <= track < len(tracks):
-            raise InputError(
-                f"{video}: has {len(tracks)} audio track(s), no number {track} (counted from 0)"
-            )
-        return tracks[track].index, tracks[track].codec_context.channels
+        if container.format.flags & av.format.Flags.ts_discont.value:
+            starts = [
+                float(stream.start_time * stream.time_base)
+                for stream in container.streams
+                if stream.index in streams and stream.start_time is not None and stream.time_base
+            ]
+            zero = min(starts, default=zero)
+    return info.start - zero
 
 
 def resample(audio: Sound, rate: float, *, to: float = RATE) -> Sound:

@@ -30,14 +30,6 @@ Progress = Callable[[float], None]
 Piece = bytes | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What ffmpeg said at its end: video frames written and seconds of output."""
-
-    frames: int
-    seconds: float
-
-
 def ffmpeg_exe() -> str:
     """Return the ffmpeg to run: ``$V2A_FOLEY_FFMPEG``, else the one on PATH, else the wheel's.
 
@@ -105,7 +97,7 @@ def run(
     subject: Path | str,
     progress: Progress | None = None,
     duration: float | None = None,
-) -> Summary:
+) -> None:
     """Run one ffmpeg job to its end.
 
     Args:
@@ -118,16 +110,11 @@ def run(
         MediaError: ffmpeg failed; the message ends with its last lines.
     """
     arguments = [*COMMON, "-xerror", "-progress", "pipe:1", *_arguments(job)]
-    status: dict[str, str] = {}
     with _child(arguments, subject) as child:
         for line in child.out:
-            key, _, value = line.decode("utf-8", "replace").strip().partition("=")
-            status[key] = value
-            if key == "progress" and progress:
-                seconds = _seconds(status)
+            seconds = _seconds(line)
+            if progress and seconds is not None:
                 progress(min(seconds, duration) if duration is not None else seconds)
-    frames = status.get("frame", "0")
-    return Summary(int(frames) if frames.isdigit() else 0, _seconds(status))
 
 
 def pipe(
@@ -168,11 +155,13 @@ def _arguments(job: Any) -> list[str]:
     return [str(argument) for argument in ffmpeg.get_args(job)]
 
 
-def _seconds(status: dict[str, str]) -> float:
-    # out_time_ms is microseconds too, by an old mistake; out_time_us is "N/A" at first.
-    with suppress(ValueError):
-        return max(int(status.get("out_time_us", "")) / 1e6, 0.0)
-    return 0.0
+def _seconds(line: bytes) -> float | None:
+    """Return the output time in one line of ``-progress``, None in any other line."""
+    key, _, value = line.strip().partition(b"=")
+    # The first reports are "N/A", and out_time_ms holds microseconds by an old mistake.
+    if key != b"out_time_us" or not value.lstrip(b"-").isdigit():
+        return None
+    return max(int(value) / 1e6, 0.0)
 
 
 @dataclass(slots=True)

@@ -7,13 +7,13 @@ sound need no copy in memory.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyloudnorm
-import soxr
 from numpy.lib.stride_tricks import sliding_window_view
 
 from v2a_foley.errors import MediaError
@@ -21,7 +21,7 @@ from v2a_foley.media.audio import BLOCK, RATE, Sound
 
 SHORTEST = 0.4  # seconds: BS.1770's gating block, below which loudness is not defined
 TOLERANCE = 0.5  # LU within which a target counts as met
-AIM = 0.05  # LU to which the search for the gain goes on
+AIM = 0.1  # LU to which the search for the gain goes on
 TRIES = 8
 HEADROOM = 0.1  # dB kept under the limit, since true-peak meters differ in their filters
 MOST_LIMITING = 20.0  # dB the limiter may take off; beyond it a hit is no longer the same sound
@@ -30,9 +30,10 @@ PIECE = 30 * RATE  # samples measured at once
 HOP = RATE // 10  # samples between the starts of gating blocks
 WARM = 5 * HOP  # samples given to the weighting filters before a piece, so that they settle
 OVERSAMPLING = 4
+TAPS = 32  # of the interpolating filters
 STEP = 16  # samples to one point of the limiter's gain curve
 LOOK_AHEAD = 17  # points, odd: the limiter's gain comes down over 5.7 ms
-RELEASE = 60.0  # dB a second at which it comes back
+RELEASE = 100.0  # dB a second at which it comes back
 
 Nodes = npt.NDArray[np.float64]
 
@@ -86,60 +87,66 @@ def normalise(
         MediaError: the sound holds NaN or infinity.
     """
     envelope = _envelope(audio, None)
-    peak_db = _db(float(envelope.max(initial=0.0)))
-    if math.isnan(peak_db) or peak_db == math.inf:
+    peak = float(envelope.max(initial=0.0))
+    if not math.isfinite(peak):
         raise MediaError("the sound holds NaN or infinity, so it has no loudness")
+    peak_db = _db(peak)
     before = integrated_loudness(audio)
     wanted = target_lufs - before if math.isfinite(before) else 0.0
     gain_db = min(wanted, true_peak_limit_db + MOST_LIMITING - peak_db)
     limited = peak_db + gain_db > true_peak_limit_db
+    nodes = np.full(len(envelope) + 1, 10 ** (gain_db / 20))
     if limited:
-        curve = _search(audio, envelope, target_lufs, true_peak_limit_db, peak_db, gain_db)
-    else:
-        curve = _Curve(np.full(len(envelope) + 1, 10 ** (gain_db / 20)), gain_db)
-    out = _apply(audio, curve.nodes)
+        most = true_peak_limit_db + MOST_LIMITING - peak_db
+        clean = true_peak_limit_db - HEADROOM - peak_db
+        if math.isfinite(before):
+            gain_db = _search(audio, envelope, target_lufs, true_peak_limit_db, (clean, most))
+        nodes = _limit(audio, envelope, gain_db, true_peak_limit_db)
+    out = _apply(audio, nodes)
     after = integrated_loudness(out)
     note = _note(len(audio), before, after, target_lufs, true_peak_limit_db)
-    peak_db = true_peak_db(out)
-    return out, LoudnessReport(before, after, curve.gain_db, peak_db, limited, note)
-
-
-@dataclass(frozen=True, slots=True)
-class _Curve:
-    """A gain curve: ``nodes`` are linear gains every :data:`STEP` samples."""
-
-    nodes: Nodes
-    gain_db: float
+    return out, LoudnessReport(before, after, gain_db, true_peak_db(out), limited, note)
 
 
 def _search(
-    audio: Sound, envelope: Nodes, target: float, limit: float, peak_db: float, gain_db: float
-) -> _Curve:
-    """Find the gain at which the limited sound has the target loudness, and keep the limit.
+    audio: Sound, envelope: Nodes, target: float, limit: float, bounds: tuple[float, float]
+) -> float:
+    """Return the gain in dB at which the limited sound has the target loudness.
 
-    The limiter takes loudness away, so the gain is raised by what is missing, by the secant
-    rule. A gain that varies moves true peaks a little: the ceiling is lowered by what is over.
+    ``bounds`` are the gain that needs no limiting and the largest allowed. Where even that does
+    not reach the target, the least gain that comes about as near is better: from there on the
+    limiter only flattens.
     """
-    most, ceiling = limit + MOST_LIMITING - peak_db, limit - HEADROOM
-    slope, last = 1.0, (gain_db, math.nan)
+
+    def loudness(gain_db: float) -> float:
+        return _gated(_block_loudness(audio, _limiting_gain(envelope, gain_db, limit - HEADROOM)))
+
+    low, high = bounds
+    reached = loudness(high)
+    wanted = min(target, reached - TOLERANCE) if reached < target - TOLERANCE else target
     for _ in range(TRIES):
+        gain_db = (low + high) / 2
+        reached = loudness(gain_db)
+        if abs(reached - wanted) <= AIM:
+            return gain_db
+        low, high = (gain_db, high) if reached < wanted else (low, gain_db)
+    return high
+
+
+def _limit(audio: Sound, envelope: Nodes, gain_db: float, limit: float) -> Nodes:
+    """Return the nodes of gain and limiting that keep the true peak under the limit.
+
+    A gain that moves shifts the peaks between samples a little, so what comes out is measured
+    and the ceiling lowered by what is over.
+    """
+    ceiling, over = limit - HEADROOM, 0.0
+    for _ in range(TRIES):
+        ceiling -= over
         nodes = _limiting_gain(envelope, gain_db, ceiling)
         over = _db(float(_envelope(audio, nodes).max(initial=0.0))) - (limit - HEADROOM / 2)
-        loudness = _gated(_block_loudness(audio, nodes))
-        missing = target - loudness if math.isfinite(loudness) else 0.0
-        settled = abs(missing) <= AIM or (missing > 0 and gain_db >= most)
-        if over <= 0 and settled:
-            return _Curve(nodes, gain_db)
-        ceiling -= max(over, 0.0)
-        if gain_db != last[0]:
-            slope = min(max((loudness - last[1]) / (gain_db - last[0]), 0.2), 1.0)
-        last = (gain_db, loudness)
-        gain_db = min(gain_db + missing / slope, most)
-    # The limit comes first: whatever is still over is taken from the whole.
-    nodes = _limiting_gain(envelope, last[0], ceiling)
-    over = _db(float(_envelope(audio, nodes).max(initial=0.0))) - (limit - HEADROOM / 2)
-    shift = max(over, 0.0)
-    return _Curve(nodes * 10 ** (-shift / 20), last[0] - shift)
+        if over <= 0:
+            return nodes
+    return nodes * 10 ** (-over / 20)
 
 
 def _note(samples: int, before: float, after: float, target: float, limit: float) -> str:
@@ -173,7 +180,7 @@ def _limiting_gain(envelope: Nodes, gain_db: float, ceiling_db: float) -> Nodes:
     return np.asarray(10 ** ((gain_db - smooth) / 20))
 
 
-def _pieces(audio: Sound, nodes: Nodes | None, start: int, stop: int) -> Sound:
+def _piece(audio: Sound, nodes: Nodes | None, start: int, stop: int) -> Sound:
     """Return ``audio[start:stop]`` as ``(samples, channels)`` with the gain of ``nodes``."""
     piece = audio[start:stop]
     if piece.ndim == 1:
@@ -191,30 +198,41 @@ def _pieces(audio: Sound, nodes: Nodes | None, start: int, stop: int) -> Sound:
 def _apply(audio: Sound, nodes: Nodes) -> Sound:
     out = np.empty_like(audio)
     for start in range(0, len(audio), BLOCK):
-        piece = _pieces(audio, nodes, start, start + BLOCK)
+        piece = _piece(audio, nodes, start, start + BLOCK)
         out[start : start + BLOCK] = piece.reshape(out[start : start + BLOCK].shape)
     return out
 
 
 def _envelope(audio: Sound, nodes: Nodes | None) -> Nodes:
     """Return the largest oversampled value of every :data:`STEP` samples, over all channels."""
-    channels = 1 if audio.ndim == 1 else audio.shape[1]
-    oversampler = soxr.ResampleStream(
-        RATE, OVERSAMPLING * RATE, channels, dtype="float32", quality="HQ"
-    )
-    width = STEP * OVERSAMPLING
-    found, rest = [], np.zeros(0, np.float32)
-    for start in range(0, len(audio), BLOCK):
-        piece = np.ascontiguousarray(_pieces(audio, nodes, start, start + BLOCK))
-        dense = oversampler.resample_chunk(piece, last=start + BLOCK >= len(audio))
-        rest = np.append(rest, np.abs(dense).max(axis=1))
-        whole = len(rest) // width * width
-        found.append(rest[:whole].reshape(-1, width).max(axis=1))
-        rest = rest[whole:]
     points = -(-len(audio) // STEP)
-    found.append(rest.max(keepdims=True) if len(rest) else rest)
-    joined = np.concatenate(found)[:points].astype(np.float64)
-    return np.pad(joined, (0, points - len(joined)))
+    found = np.zeros(points * STEP, np.float32)
+    before = TAPS // 2 - 1
+    for start in range(0, len(audio), BLOCK):
+        stop = min(start + BLOCK, len(audio))
+        first, last = max(start - before, 0), min(stop + TAPS // 2, len(audio))
+        margins = (first - start + before, stop + TAPS // 2 - last)
+        near = np.pad(_piece(audio, nodes, first, last), (margins, (0, 0)))
+        peak = np.abs(near[before : before + stop - start]).max(axis=1)
+        for channel in near.T:
+            for phase in _interpolators():
+                np.maximum(peak, np.abs(np.correlate(channel, phase, "valid")), out=peak)
+        found[start:stop] = peak
+    return found.reshape(points, STEP).max(axis=1).astype(np.float64)
+
+
+@functools.cache
+def _interpolators() -> Sound:
+    """Return ``(3, TAPS)`` filters for the points between samples: sincs in a Kaiser window.
+
+    They pass everything up to half the sample rate, as ffmpeg's meter does. A resampler's usual
+    filter takes the top off a click and reads up to 0.7 dB too little.
+    """
+    taps = np.arange(TAPS) - (TAPS // 2 - 1)
+    distance = np.arange(1, OVERSAMPLING)[:, np.newaxis] / OVERSAMPLING - taps
+    window = np.i0(9 * np.sqrt(1 - (distance / (TAPS // 2)) ** 2))
+    filters = np.sinc(distance) * window
+    return np.asarray(filters / filters.sum(axis=1, keepdims=True), np.float32)
 
 
 def _block_loudness(audio: Sound, nodes: Nodes | None) -> Nodes:
@@ -224,7 +242,7 @@ def _block_loudness(audio: Sound, nodes: Nodes | None) -> Nodes:
     for start in range(0, len(audio), PIECE):
         warm = min(start, WARM)
         stop = min(start + PIECE + 3 * HOP, len(audio) // HOP * HOP)
-        piece = _pieces(audio, nodes, start - warm, stop)
+        piece = _piece(audio, nodes, start - warm, stop)
         if len(piece) < warm + 4 * HOP:
             break
         meter.integrated_loudness(piece)
@@ -241,6 +259,4 @@ def _gated(blocks: Nodes) -> float:
 
 
 def _db(amplitude: float) -> float:
-    return (
-        20 * math.log10(amplitude) if amplitude > 0 else -math.inf if amplitude == 0 else math.nan
-    )
+    return 20 * math.log10(amplitude) if amplitude else -math.inf

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2a_foley.errors import ModelError
+from v2a_foley.level import set_level
 from v2a_foley.models.packs import Pack, require_intact
 from v2a_foley.models.runtime import prepare
 
@@ -144,7 +145,8 @@ class SoundEncoderTower(AudioTower):
         """Embed a wave at 44.1 kHz."""
         import torch
 
-        return self._model(torch.from_numpy(level(wave))[None].to(self._device))
+        leveled = set_level(wave, self.sample_rate)  # the level it was trained at
+        return self._model(torch.from_numpy(leveled)[None].to(self._device))
 
 
 class ClapTower(AudioTower):
@@ -183,23 +185,6 @@ def load_audio_tower(folder: Path, device: torch.device) -> AudioTower:
         return towers[kind](folder, device)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise ModelError(f"{folder}: the CLAP audio tower cannot be loaded ({error})") from error
-
-
-def level(wave: np.ndarray) -> np.ndarray:
-    """Bring the active part of ``wave`` to -20 dBFS RMS, peaks under -0.5 dBFS.
-
-    The starter's networks were trained on sounds at this level; active are the 20 ms blocks
-    within 30 dB of the loudest.
-    """
-    block = 320
-    power = wave.astype(np.float64) ** 2
-    if len(power) > block:
-        power = power[: len(power) // block * block].reshape(-1, block).mean(1)
-    active = power[power > power.max() * 1e-3]
-    if not len(active):
-        return wave
-    gain = 0.1 / max(float(np.sqrt(active.mean())), 1e-6)
-    return (wave * min(gain, 0.94 / max(float(np.abs(wave).max()), 1e-6))).astype(np.float32)
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> float:

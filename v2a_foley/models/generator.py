@@ -24,12 +24,19 @@ DECODE_SECONDS = 20.48  # longer waves are decoded in parts of this length
 OVERLAP = 0.25  # share of a window that overlaps the next one
 
 
+def window_starts(seconds: float, window: float) -> list[float]:
+    """Start of each window, in seconds, that ``seconds`` of sound are made of."""
+    step = window * (1 - OVERLAP)
+    beyond = math.ceil((seconds - window) / step - 1e-6)
+    return [index * step for index in range(1 + max(0, beyond))]
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One wave to make.
 
-    ``conditions``: CLAP embeddings float32 ``(k, dim)``, one for each of ``window_count`` windows
-    (``k`` may be 1: the same for all). ``negative``: ``(dim,)`` or None for the empty text.
+    ``conditions``: CLAP embeddings float32 ``(k, dim)``, one for each window that
+    :func:`window_starts` names (``k`` may be 1: the same for all). ``negative``: ``(dim,)`` or None for the empty text.
     ``seconds``: least length of the wave. ``seed``: of its noise, and of nothing else's.
     """
 
@@ -62,15 +69,10 @@ class Generator:
 
     def frames(self, seconds: float) -> int:
         """Latent frames for ``seconds``: a bucket up to a window, whole window steps beyond."""
-        window, step = self._window_frames(), self._step_frames()
         if seconds <= self.window:
             return round(max(1, math.ceil(seconds / self.bucket - 1e-6)) * self.bucket * self._rate)
-        beyond = math.ceil((seconds * self._rate - window) / step - 1e-6)
-        return window + max(0, beyond) * step
-
-    def starts(self, seconds: float) -> list[float]:
-        """Start of each window, in seconds, that a request of ``seconds`` is made of."""
-        return [frame / self._rate for frame in self._starts(self.frames(seconds))]
+        beyond = len(window_starts(seconds, self.window)) - 1
+        return self._window_frames() + beyond * self._step_frames()
 
     def generate(
         self,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from v2a_foley.models.clap import level
+from v2a_foley.level import set_level
 
 RATE = 16_000
 WINDOW = 81_920  # samples: 5.12 s
@@ -58,7 +58,7 @@ def recordings(folder: Path, kinds: tuple[str, ...] = ("foley",)) -> list[Record
             continue
         found.append(
             Recording(row["file"], row["cls"], row["caption"], row["licence"], row["package"],
-                      row["package"] in HELD_OUT_SOUNDS, level(audio).astype(np.float16))
+                      row["package"] in HELD_OUT_SOUNDS, set_level(audio, RATE).astype(np.float16))
         )
     return found
 

@@ -52,3 +52,56 @@ def conse(weight: torch.Tensor, bias: torch.Tensor, classes: torch.Tensor, shift
         head.fc1.weight[1000:] = torch.randn(HIDDEN - 1000, 1280) * 0.02
         head.fc2.weight[:, :1000] = classes.T
     return head
+
+
+def tune(
+    head: Head,
+    pictures: torch.Tensor,
+    targets: torch.Tensor,
+    bank: torch.Tensor,
+    classifier: tuple[torch.Tensor, torch.Tensor],
+    classes: torch.Tensor,
+    steps: int = 400,
+) -> Head:
+    """Tune the head on real pictures without forgetting the ImageNet classes.
+
+    ``pictures`` ``(n, views, 1280)`` with ``targets`` ``(n,)``, rows of the phrase bank's
+    texts ``bank`` ``(k, 2, 512)`` (as seen, and by name); ``classes`` ``(1000, 512)``.
+    Synthetic class features are mean + covariance x classifier row (linear discriminants read
+    backwards), with the pictures' own scatter as noise.
+    """
+    torch.manual_seed(0)
+    flat = pictures.flatten(0, 1)
+    mean = flat.mean(0)
+    centred = flat - mean
+    scatter = (pictures - pictures.mean(1, keepdim=True)).flatten(0, 1)
+    means = mean + _pull(centred, classifier[0])
+    start = [p.detach().clone() for p in head.parameters()]
+    optimizer = torch.optim.Adam(head.parameters(), lr=3e-4)
+    counts = torch.bincount(targets).float()
+    weights = counts[targets] ** -0.5
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 3e-4 * (1 - step / steps)
+        index = torch.multinomial(weights, 96, replacement=True)
+        x = pictures[index, torch.randint(0, pictures.shape[1], (96,))]
+        x = x + 0.5 * scatter[torch.randint(0, len(scatter), (96,))]
+        loss = _classify(head(x), bank[:, int(torch.randint(0, 2, ()))], targets[index])
+        known = torch.randint(0, 1000, (96,))
+        noise = scatter[torch.randint(0, len(scatter), (96,))]
+        loss = loss + _classify(head((means[known] + noise).clamp_min(0)), classes, known)
+        near = sum((p - s).square().sum() for p, s in zip(head.parameters(), start, strict=True))
+        loss = loss + 2e-3 * near
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return head
+
+
+def _pull(centred: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Class means' offsets ``(1000, 1280)``, scaled to the pictures' own spread."""
+    offsets = (rows @ centred.T) @ centred / len(centred)
+    return offsets / offsets.norm(dim=1, keepdim=True) * centred.norm(dim=1).mean() * 0.8
+
+
+def _classify(made: torch.Tensor, texts: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cross_entropy(normalize(made, dim=-1) @ texts.T / 0.05, target)

@@ -1,0 +1,72 @@
+"""How much the picture moves over time: a curve to place sounds by."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from v2a_foley.media.decode import Frame
+
+_PER_SECOND = 25
+_JITTER = 0.05  # of a bin; containers round time stamps to milliseconds
+
+
+class MotionCurve:
+    """Consumer that measures the change from frame to frame, at most 25 times a second.
+
+    Each value is the mean absolute difference of luma on the thumbnail, 0..1 of full scale, over
+    the time between the two frames: full scales a second. It belongs to the later frame.
+    """
+
+    def __init__(self) -> None:
+        self._times = array("f")
+        self._values = array("f")
+        self._last: Frame | None = None
+
+    def add(self, frame: Frame) -> None:
+        last = self._last
+        if last is None:
+            self._last = frame
+        elif _bin(frame.time) > _bin(last.time):
+            change = float(np.abs(frame.luma - last.luma).mean()) / 255
+            self._times.append(frame.time)
+            self._values.append(change / (frame.time - last.time))
+            self._last = frame
+
+    def finish(self, duration: float) -> None:
+        self._last = None
+
+    @property
+    def times(self) -> NDArray[np.float32]:
+        """Seconds from the video's start, float32 ``(n,)``, rising; empty for a single frame."""
+        return np.array(self._times, np.float32)
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """Full scales of luma a second, float32 ``(n,)``."""
+        return np.array(self._values, np.float32)
+
+
+def without_cuts(
+    times: NDArray[np.float32], values: NDArray[np.float32], cuts: Sequence[float]
+) -> NDArray[np.float32]:
+    """``values`` with those that span a cut replaced from their neighbours on either side.
+
+    A cut changes the whole picture, which is no motion. Returns a new float32 ``(n,)``.
+    """
+    # The value that spans a cut is that of the first measured frame at or after it.
+    spanning = np.searchsorted(times, np.asarray(cuts, np.float32))
+    moving = np.ones(len(times), bool)
+    moving[spanning[spanning < len(times)]] = False
+    if not moving.any():
+        return np.zeros_like(values)
+    return np.interp(times, times[moving], values[moving]).astype(np.float32)
+
+
+def _bin(time: float) -> int:
+    return int(time * _PER_SECOND + _JITTER)
