@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -433,6 +435,34 @@ def test_a_folder_that_is_not_there_leaves_nothing_behind(tmp_path: Path):
     with pytest.raises(FoleyError, match="cannot be written: No such file") as raised:
         cuesheet.save(a_sheet(), tmp_path / "none" / "x.cues.toml")
     assert raised.value.exit_code == 1
+
+
+def test_two_who_save_at_once_leave_one_whole_sheet(path: Path):
+    sheet = cuesheet.load(path)
+    seeds = range(20)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda seed: cuesheet.save(replace(sheet, seed=seed), path), seeds))
+    assert cuesheet.load(path).seed in seeds
+    assert sorted(each.name for each in path.parent.iterdir()) == ["clip.cues.toml", "config"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and modes are those of POSIX")
+def test_a_link_to_a_sheet_stays_a_link_and_its_mode_stays(path: Path):
+    path.chmod(0o640)
+    folder = path.parent / "links"
+    folder.mkdir()
+    link = folder / "clip.cues.toml"
+    link.symlink_to(path)
+    cuesheet.save(replace(cuesheet.load(path), seed=8), link)
+    assert link.is_symlink()
+    assert cuesheet.load(path).seed == 8
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [each.name for each in folder.iterdir()] == ["clip.cues.toml"]
+
+
+def test_a_sheets_name_may_be_as_long_as_names_go(tmp_path: Path):
+    path = tmp_path / ("\u00e9" * 122 + ".cues.toml")
+    assert cuesheet.load(cuesheet.save(a_sheet(video=tmp_path / "clip.mp4"), path).path)
 
 
 # Any sheet

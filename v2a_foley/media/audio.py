@@ -7,6 +7,7 @@ at 1.0, and time zero is the video's first picture.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -81,35 +82,50 @@ def audio_blocks(info: MediaInfo, *, track: int = 0) -> Iterator[Sound]:
         )
     stream, channels = info.audio[track].stream, info.audio[track].channels
     samples = length_of(info.duration)
-    offset = picture_offset(info, {stream})
+    clock = clock_of(info, {stream})
     graph = (
-        source(info.path, itsoffset=f"{-offset:.6f}")[str(stream)]
+        source(info.path, itsoffset=f"{clock.shift - clock.picture:.6f}")[str(stream)]
         .filter("aresample", RATE, min_hard_comp=GAP, first_pts=0, **{"async": 1})
         .filter("apad", whole_len=samples)
         .filter("atrim", end_sample=samples)
         .output("pipe:1", format="f32le", acodec="pcm_f32le", ac=channels)
+        .global_args(*clock.arguments)
     )
     for piece in pipe(graph, subject=info.path, block=4 * channels * BLOCK):
         yield np.frombuffer(piece, "<f4").reshape(-1, channels).astype(np.float32, copy=False)
 
 
-def picture_offset(info: MediaInfo, streams: Collection[int]) -> float:
-    """Return the first picture's time, in seconds, when the ffmpeg program reads ``streams``.
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How to give a video to the ffmpeg program so that the first picture's time is known.
 
-    The program moves its zero to the container's start, which is often the sound's and a little
-    before the picture's. In formats whose clocks may jump (MPEG-TS) its zero is the earliest
-    start among the streams it reads.
+    With ``shift`` as ``-itsoffset`` and with ``arguments``, the picture starts at ``picture``.
+    All are seconds.
+    """
+
+    shift: float
+    picture: float
+    arguments: tuple[str, ...]
+
+
+def clock_of(info: MediaInfo, streams: Collection[int]) -> Clock:
+    """Return the clock under which ffmpeg reads ``streams`` of a video.
+
+    By itself the program moves its zero to the file's start, which is often the sound's and a
+    little before the picture's, and which its versions do not agree on. ``-copyts`` stops that.
+    In formats whose clocks may jump (MPEG-TS) it would also stop the mending of jumps; there
+    the zero is the earliest start among the streams that are read.
     """
     with open_media(info.path) as container:
-        zero = (container.start_time or 0) / av.time_base
-        if container.format.flags & av.format.Flags.ts_discont.value:
-            starts = [
-                float(stream.start_time * stream.time_base)
-                for stream in container.streams
-                if stream.index in streams and stream.start_time is not None and stream.time_base
-            ]
-            zero = min(starts, default=zero)
-    return info.start - zero
+        if not container.format.flags & av.format.Flags.ts_discont.value:
+            zero = (container.start_time or 0) / av.time_base
+            return Clock(-zero, info.start - zero, ("-copyts",))
+        starts = [
+            float(stream.start_time * stream.time_base)
+            for stream in container.streams
+            if stream.index in streams and stream.start_time is not None and stream.time_base
+        ]
+    return Clock(0.0, info.start - min(starts, default=info.start), ())
 
 
 def resample(audio: Sound, rate: float, *, to: float = RATE) -> Sound:

@@ -36,7 +36,6 @@ class Container:
     covers: str = ""  # "track": as a picture track; "file": as an attached file
     attachments: bool = False
     chapters: bool = True
-    priming: float = 0.0  # seconds of the coder's run-in that readers of it do not take off
     starts: bool = True  # whether streams can start at different times
     movflags: str = ""
     pictures: frozenset[str] = frozenset()  # video codecs; empty: those that ffmpeg accepts
@@ -60,7 +59,6 @@ _TS = Container(
     frozenset({"aac", "ac3", "eac3", "mp2", "mp3", "opus"}),
     frozenset({"dvb_subtitle"}),
     chapters=False,
-    priming=1024 / 48_000,
     pictures=frozenset({"h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4", "av1"}),
 )
 CONTAINERS: dict[str, Container] = {

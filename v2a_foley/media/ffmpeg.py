@@ -112,9 +112,9 @@ def run(
     arguments = [*COMMON, "-xerror", "-progress", "pipe:1", *_arguments(job)]
     with _child(arguments, subject) as child:
         for line in child.out:
-            seconds = _seconds(line)
+            seconds = duration if line.strip() == b"progress=end" else _seconds(line)
             if progress and seconds is not None:
-                progress(min(seconds, duration) if duration is not None else seconds)
+                progress(seconds if duration is None else min(seconds, duration))
 
 
 def pipe(

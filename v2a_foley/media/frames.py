@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from v2a_foley.errors import InputError
 
 if TYPE_CHECKING:
-    from v2a_foley.media.decode import Frame
+    from v2a_foley.media.picture import Frame
 
 Sink = Callable[[list[NDArray[np.uint8]], list[float]], None]
 

@@ -75,10 +75,10 @@ def assemble(
 ) -> Sound:
     """Lay stems on one track with an equal-power crossfade at each cut.
 
-    A crossfade is centred on its cut. Where a neighbour's handle or half of its scene is too
-    short for that it moves to the other side, and where both are, it is shorter. A crossfade
-    of 0 is 5 ms; without any handles it is a 5 ms fade out and in. Where a scene has no
-    neighbour it fades by itself, and the programme's start and end fade over 10 ms.
+    A crossfade is no longer than the shorter of its scenes, and centred on its cut. Where one
+    side's handle is too short for that it moves to the other side, and where both are, it is
+    shorter. A crossfade of 0 is 5 ms; without any handles it is a 5 ms fade out and in. Where a
+    scene has no neighbour it fades by itself; the programme's start and end fade over 10 ms.
 
     Args:
         stems: in the order of time, not overlapping; may be a generator, as only two are held.
@@ -116,6 +116,7 @@ def _joins(
     if following.start - stem.end > 0.5 / RATE:  # silence between them
         lead = _alone(following, wanted)
         return _alone(stem, wanted), _Join(lead.after, lead.before)
+    wanted = max(min(wanted, stem.length, following.length), MICRO)
     before_max = min(following.handle, stem.length / 2)
     after_max = min(stem.handle, following.length / 2)
     before = min(wanted / 2, before_max)

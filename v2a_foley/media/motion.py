@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from v2a_foley.media.decode import Frame
+    from v2a_foley.media.picture import Frame
 
 _PER_SECOND = 25
 _JITTER = 0.05  # of a bin; containers round time stamps to milliseconds

@@ -16,7 +16,7 @@ import av
 import ffmpeg
 
 from v2a_foley.errors import InputError, MediaError
-from v2a_foley.media.audio import picture_offset
+from v2a_foley.media.audio import clock_of
 from v2a_foley.media.containers import (
     COVERS,
     Container,
@@ -31,6 +31,7 @@ from v2a_foley.media.files import atomic
 from v2a_foley.media.probe import MediaInfo, named, open_media, probe
 
 SYNC = 0.01  # seconds the new sound may lie off the first picture; containers round to 1 ms
+PRIMING = {"aac": 1024 / 48_000}  # seconds of silence a coder starts with, where a file shows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,9 @@ def mux(
         with _cover_option(info, plan) as cover:
             job = _job(info, audio_wav, part, container, plan, cover)
             run(job, subject=named(output), progress=progress, duration=info.duration)
-        codec = _verify(info, part, output, plan, container)
-    return Muxed(output, codec, tuple(plan.dropped))
+        result = _verify(info, part, output, plan)
+    lost = plan.dropped + (["rotation"] if result.rotation != info.rotation else [])
+    return Muxed(output, result.audio[0].codec, tuple(lost))
 
 
 def _tags(title: str, metadata: Mapping[str, str]) -> dict[str, str]:
@@ -99,10 +101,10 @@ def _job(
     cover: Mapping[str, str],
 ) -> Any:
     """Return the ffmpeg graph: picture, new track, then the source's other streams."""
-    offset = picture_offset(info, set(plan.streams))
-    shift, delay = (0.0, offset) if container.starts else (-offset, 0.0)
-    media = source(info.path, itsoffset=f"{shift:.6f}")
-    sound = source(audio_wav, itsoffset=f"{delay:.6f}")
+    clock = clock_of(info, set(plan.streams))
+    start = clock.picture if container.starts else 0.0
+    media = source(info.path, itsoffset=f"{clock.shift + start - clock.picture:.6f}")
+    sound = source(audio_wav, itsoffset=f"{start:.6f}")
     picture, *others = (media[str(index)] for index in plan.streams)
     audio = {f"{name}:a:0": value for name, value in container.audio.items()}
     return ffmpeg.output(
@@ -117,7 +119,7 @@ def _job(
         **audio,
         **plan.options,
         **cover,
-    )
+    ).global_args(*clock.arguments)
 
 
 @contextmanager
@@ -137,8 +139,8 @@ def _cover_option(info: MediaInfo, plan: Plan) -> Iterator[dict[str, str]]:
         }
 
 
-def _verify(info: MediaInfo, part: Path, output: Path, plan: Plan, container: Container) -> str:
-    """Compare the written file with its source; return the new track's codec."""
+def _verify(info: MediaInfo, part: Path, output: Path, plan: Plan) -> MediaInfo:
+    """Compare the written file with its source, and return what it holds."""
     try:
         result = probe(part)
         packets, sound = _count_packets(part, result), _first_sound(part)
@@ -146,7 +148,8 @@ def _verify(info: MediaInfo, part: Path, output: Path, plan: Plan, container: Co
     except InputError as error:
         raise MediaError(f"{named(output)}: cannot be read back: {error}") from error
     frame = 1 / float(info.rate)
-    apart = sound + container.priming - result.start
+    apart = sound - result.start
+    sound_codec = result.audio[0].codec if result.audio else ""
     checks = {
         f"the picture is {result.codec}, not {info.codec}": result.codec == info.codec,
         f"it has {packets} picture packets, not {due}": packets == due,
@@ -156,7 +159,9 @@ def _verify(info: MediaInfo, part: Path, output: Path, plan: Plan, container: Co
         f"the picture lasts {result.duration:.3f} s, not {info.duration:.3f} s": (
             abs(result.duration - info.duration) <= frame
         ),
-        f"sound and picture start {apart:+.3f} s apart": abs(apart) <= SYNC,
+        f"sound and picture start {apart:+.3f} s apart": (
+            -PRIMING.get(sound_codec, 0.0) - SYNC <= apart <= SYNC
+        ),
     }
     wrong = [what for what, right in checks.items() if not right]
     if wrong:
@@ -164,7 +169,7 @@ def _verify(info: MediaInfo, part: Path, output: Path, plan: Plan, container: Co
             f"{named(output)}: the written file does not match {named(info.path)}: "
             f"{'; '.join(wrong)}; try another container, such as .mkv or .mov"
         )
-    return result.audio[0].codec
+    return result
 
 
 def _count_packets(path: Path, info: MediaInfo) -> int:

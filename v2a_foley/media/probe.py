@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from v2a_foley.errors import InputError
-from v2a_foley.media.length import measured_length, stated_length
+from v2a_foley.media.length import picture_length
 
 # Containers that hold their own streams. Playlists and scripts (HLS, DASH, concat, SDP, IMF),
 # picture sequences and devices are left out: each makes the demuxer open further files or URLs.
@@ -132,10 +132,8 @@ def probe(path: Path) -> MediaInfo:
         tick = stream.time_base or Fraction(1, 1000)
         start = float((head.frame.pts or 0) * tick)
         rate = stream.average_rate or stream.guessed_rate or _rate_of(head.gaps)
-        duration = stated_length(container, stream, start)
-        if duration is None:
-            with open_media(path) as again:
-                duration = measured_length(again, again.streams[stream.index], start)
+        with open_media(path) as again:
+            duration = picture_length(again, again.streams[stream.index], start)
         if duration <= 0:
             raise InputError(f"{named(path)}: the video is 0 s long; export it again")
         turn = Orientation.of(head.frame)
@@ -235,7 +233,7 @@ def _read_head(container: InputContainer, stream: VideoStream, path: Path) -> _H
                 times.append(packet.pts)
             if frame is None:
                 frame = _first_frame(packet)
-    except av.error.FFmpegError:
+    except (av.error.FFmpegError, IndexError):
         pass  # a file broken further on: what was read so far may do, the decoder judges the rest
     if frame is None:
         raise InputError(f"{named(path)}: no frame can be decoded from it; export it again")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from v2a_foley.errors import InputError
 
 if TYPE_CHECKING:
-    from v2a_foley.media.decode import Frame
+    from v2a_foley.media.picture import Frame
 
 MIN_SCENE = 0.6
 # Detectors count frames. Told that a frame is a microsecond long, they count PTS microseconds, so
@@ -110,7 +110,6 @@ class SceneDetector:
     def __init__(
         self,
         method: str = "adaptive",
-        *,
         threshold: float | None = None,
         min_scene: float = MIN_SCENE,
     ) -> None:

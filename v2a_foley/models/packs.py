@@ -120,7 +120,8 @@ def load(folder: Path) -> Pack:
 
 
 def _parse(table: dict[str, Any], folder: Path) -> Pack:
-    pack, clip, clap, generator = (table[k] for k in ("pack", "clip", "clap", "generator"))
+    pack, clip, generator = (table[k] for k in ("pack", "clip", "generator"))
+    clap = table.get("clap", {})
 
     def inside(value: str) -> Path:
         path = (folder / value).resolve()

@@ -27,12 +27,22 @@ from v2a_foley.presets.schema import (
     settings,
     with_overrides,
 )
-from v2a_foley.presets.store import available, config_dir, find, load, load_all, match, new
+from v2a_foley.presets.store import (
+    available,
+    config_dir,
+    create,
+    find,
+    load,
+    load_all,
+    match,
+    names,
+    new,
+)
 from v2a_foley.tomltext import Value
 
 __all__ = [
     "DEFAULT", "GROUPS", "PARAMETERS", "SETTINGS", "Generation", "Match", "Mix", "Overrides",
     "Parameter", "Preset", "PresetEntry", "Tag", "Timing", "Value", "available", "check",
-    "config_dir", "find", "load", "load_all", "match", "merge", "new", "parameters", "settings",
-    "with_overrides",
+    "config_dir", "create", "find", "load", "load_all", "match", "merge", "names", "new",
+    "parameters", "settings", "with_overrides",
 ]  # fmt: skip

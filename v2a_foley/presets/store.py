@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import platformdirs
 
-from v2a_foley.errors import PresetError
+from v2a_foley.errors import FoleyError, PresetError
 from v2a_foley.presets.schema import (
     DEFAULT,
     PARAMETERS,
@@ -141,6 +141,11 @@ def available(user_dir: Path | None = None) -> list[PresetEntry]:
     ]
 
 
+def names(user_dir: Path | None = None) -> list[str]:
+    """The names of all presets, valid or not, in the order of `available`."""
+    return list(_files(user_dir))
+
+
 def load_all(user_dir: Path | None = None) -> list[Preset]:
     """Every preset that can be found by name, in the order of `available`, for `match`."""
     return [load(path, user_dir) for _, path in _files(user_dir).values()]
@@ -201,3 +206,23 @@ def new(name: str, base: Preset) -> str:
         value = toml_value(getattr(getattr(base, section), each.key))
         lines.append(f"{mark}{each.key} = {value}")
     return "\n".join(lines) + "\n"
+
+
+def create(name: str, base: Preset, user_dir: Path | None = None) -> Path:
+    """Write a new preset into the user's folder and return its path; see `new`.
+
+    Raises:
+        PresetError: when the name cannot name a file, or the user has a preset of that name.
+        FoleyError: when the file cannot be written.
+    """
+    text = new(name, base)
+    path = (user_dir or config_dir() / "presets") / f"{name}.toml"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError:
+        raise PresetError(f"{path}: exists already; edit it, or choose another name") from None
+    except OSError as problem:
+        raise FoleyError(f"{path}: cannot be written: {problem.strerror}") from problem
+    return path

@@ -26,13 +26,14 @@ CONTINUOUS = ("rain", "wind", "water", "wave", "sea", "river", "engine", "fire",
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One labelled recording; ``audio`` is float16 mono at 16 kHz (``rate44``: at 44.1 kHz)."""
+    """One labelled recording; ``audio`` is float16 mono at 16 kHz."""
 
     file: str
     label: str
     caption: str
     licence: str
     package: str
+    path: str
     held_out: bool
     audio: np.ndarray
 
@@ -58,7 +59,7 @@ def recordings(folder: Path, kinds: tuple[str, ...] = ("foley",)) -> list[Record
             continue
         found.append(
             Recording(row["file"], row["cls"], row["caption"], row["licence"], row["package"],
-                      row["package"] in HELD_OUT_SOUNDS, set_level(audio, RATE).astype(np.float16))
+                      row["path"], row["package"] in HELD_OUT_SOUNDS, set_level(audio, RATE).astype(np.float16))
         )
     return found
 

@@ -30,6 +30,14 @@ def trunk(weights: Path) -> torch.nn.Module:
     return model
 
 
+def squared(picture: Image.Image) -> Image.Image:
+    """The whole picture, on a white square."""
+    side = max(picture.size)
+    canvas = Image.new("RGB", (side, side), (255, 255, 255))
+    canvas.paste(picture, ((side - picture.size[0]) // 2, (side - picture.size[1]) // 2))
+    return canvas.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC)
+
+
 def as_frame(picture: Image.Image, rng: random.Random) -> Image.Image:
     """Put a cut-out picture on some backdrop, and shift, scale, blur and grade it."""
     picture = picture.convert("RGB")

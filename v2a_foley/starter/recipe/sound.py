@@ -41,7 +41,7 @@ def train(
     texts: dict[str, list[torch.Tensor]],
     captions: torch.Tensor,
     words: torch.Tensor,
-    steps: int = 600,
+    steps: int = 200,
 ) -> tuple[SoundEncoder, TextHead]:
     """Train both heads on ``features`` ``(n, variants, 512)``.
 

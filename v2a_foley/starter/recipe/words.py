@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from importlib import resources
 from pathlib import Path
 
 import torch
 
 TEACHER_DIM = 384
-
-
-def phrases() -> list[dict[str, str]]:
-    """The rows of the phrase bank: concept, group, visual, sound."""
-    bank = resources.files("v2a_foley.mapper") / "phrases.tsv"
-    with bank.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def imagenet_names() -> list[str]:

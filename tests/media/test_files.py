@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.media.made import lavfi
+from v2a_foley.errors import FoleyError, InputError, MediaError
+from v2a_foley.media.ffmpeg import run
+from v2a_foley.media.files import atomic, check_output, part_name
+
+
+def fail_in(target: Path, error: BaseException) -> None:
+    """Write half a file, then fail."""
+    with atomic(target, overwrite=True) as part:
+        part.write_bytes(b"half")
+        raise error
+
+
+def test_part_becomes_the_target(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "film.mp4"
+    with atomic(target) as part:
+        assert part == tmp_path / "new" / ".film.part.mp4"
+        part.write_bytes(b"whole")
+        assert not target.exists()
+    assert target.read_bytes() == b"whole"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_error_leaves_nothing_and_keeps_the_old_file(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    target = tmp_path / "film.mp4"
+    target.write_bytes(b"old")
+    with pytest.raises(error):
+        fail_in(target, error())
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_nothing_written_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="nothing was written"), atomic(tmp_path / "film.mp4"):
+        pass
+
+
+def test_existing_target_needs_overwrite(tmp_path: Path) -> None:
+    target = tmp_path / "film.mp4"
+    target.write_bytes(b"old")
+    with pytest.raises(InputError, match="--overwrite"):
+        check_output(target)
+    check_output(target, overwrite=True)
+
+
+def test_the_input_is_never_the_output(tmp_path: Path) -> None:
+    video = tmp_path / "film.mp4"
+    video.write_bytes(b"precious")
+    (tmp_path / "soft.mp4").symlink_to(video)
+    (tmp_path / "hard.mp4").hardlink_to(video)
+    for name in ("film.mp4", "soft.mp4", "hard.mp4", "../" + tmp_path.name + "/film.mp4"):
+        with pytest.raises(InputError, match="the input itself"):
+            check_output(tmp_path / name, [video], overwrite=True)
+
+
+def test_folder_as_target(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder"):
+        check_output(tmp_path, overwrite=True)
+
+
+def test_file_as_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match="not a folder"):
+        check_output(tmp_path / "file" / "film.mp4")
+
+
+def test_unwritable_folder(tmp_path: Path) -> None:
+    if os.geteuid() == 0:  # nothing keeps root out but a folder that holds no files
+        folder = Path("/proc/self")
+    else:
+        folder = tmp_path / "closed"
+        folder.mkdir(mode=0o555)
+    with pytest.raises(InputError, match="cannot write into"):
+        check_output(folder / "film.mp4")
+
+
+@pytest.mark.parametrize("stem", ["x" * 251, "🎬" * 62, "a\nb: 'c'"])
+def test_names_of_any_length_and_kind(tmp_path: Path, stem: str) -> None:
+    target = tmp_path / f"{stem}.mp4"
+    assert len(os.fsencode(part_name(target).name)) <= 255
+    with atomic(target) as part:
+        part.write_bytes(b"whole")
+    assert target.read_bytes() == b"whole"
+
+
+def test_full_disk_from_python(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="disk is full") as caught:
+        fail_in(tmp_path / "film.mp4", OSError(errno.ENOSPC, "No space left on device"))
+    assert str(tmp_path) in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no /dev/full")
+def test_full_disk_from_ffmpeg(tmp_path: Path) -> None:
+    def write() -> None:
+        with atomic(tmp_path / "film.wav") as part:
+            part.symlink_to("/dev/full")
+            run([*lavfi("sine=d=1"), "-f", "wav", str(part)], subject="film.wav")
+
+    with pytest.raises(MediaError, match="disk is full"):
+        write()
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_of_the_system_are_ours(tmp_path: Path) -> None:
+    with pytest.raises(FoleyError, match=r"film\.mp4: cannot be written"):
+        fail_in(tmp_path / "film.mp4", OSError(errno.EIO, "Input/output error"))

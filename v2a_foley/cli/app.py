@@ -1,0 +1,64 @@
+"""The command line's commands, put together."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from v2a_foley.cli import console, doctor, models, presets, run, scenes, stages
+from v2a_foley.cli.command import register
+
+app = typer.Typer(
+    name="v2a-foley",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_models = typer.Typer(no_args_is_help=True, help="The model packs on this machine.")
+_presets = typer.Typer(no_args_is_help=True, help="Named settings for sound of one kind.")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        console.out(f"v2a-foley {doctor.version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Put sound on video: foley that follows the picture, scene by scene."""
+
+
+register(app, run.run, "run")
+register(app, stages.spot, "spot")
+register(app, stages.render, "render")
+register(app, stages.deliver, "deliver")
+register(app, scenes.scenes, "scenes")
+app.add_typer(_models, name="models")
+register(_models, models.list_packs, "list")
+register(_models, models.info, "info")
+register(_models, models.check, "check")
+register(_models, models.pull, "pull")
+app.add_typer(_presets, name="presets")
+register(_presets, presets.list_presets, "list")
+register(_presets, presets.show, "show")
+register(_presets, presets.new, "new")
+register(_presets, presets.check, "check")
+register(app, doctor.doctor, "doctor")
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode
+    try:
+        app(prog_name="v2a-foley")
+    except KeyboardInterrupt:  # before a command began
+        sys.exit(130)

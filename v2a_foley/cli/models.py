@@ -1,0 +1,168 @@
+"""``v2a-foley models``: the model packs on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from v2a_foley.cli import console, records
+from v2a_foley.cli.options import Json
+from v2a_foley.cli.progress import Messages
+from v2a_foley.errors import ModelError
+
+if TYPE_CHECKING:
+    from v2a_foley.models.packs import Pack
+
+Name = Annotated[
+    str,
+    typer.Argument(metavar="[NAME]", help="A pack's name, a folder that holds one, or auto."),
+]
+
+
+def list_packs(*, as_json: Json = False) -> None:
+    """List the model packs on this machine; * marks the one that auto takes."""
+    found = known_packs()
+    if as_json:
+        console.out(console.as_json(found))
+        return
+    headings = ("", "NAME", "VERSION", "COMMERCIAL USE", "DESCRIPTION")
+    console.out(console.table(headings, [_row(each) for each in found]))
+
+
+def known_packs() -> list[dict[str, Any]]:
+    """A record of each pack on this machine; a ``problem`` stands for what cannot be read."""
+    from v2a_foley.models import packs
+
+    found: list[dict[str, Any]] = []
+    available = packs.available()
+    usual = "foundation" if "foundation" in available else "starter"
+    for name, folder in available.items():
+        record = {"name": name, "folder": folder, "auto": name == usual}
+        try:
+            pack = packs.load(folder)
+        except ModelError as problem:
+            found.append(record | {"problem": str(problem)})
+        else:
+            more = {"description": pack.description, "licences": dict(pack.licences)}
+            found.append(record | records.pack(pack) | {"name": name} | more)
+    return found
+
+
+def _row(of: dict[str, Any]) -> list[str]:
+    mark = "*" if of["auto"] else ""
+    if "problem" in of:
+        return [mark, of["name"], "-", "-", of["problem"]]
+    return [mark, of["name"], of["version"], "yes" if of["commercial"] else "no", of["description"]]
+
+
+def info(*, name: Name = "auto", as_json: Json = False) -> None:
+    """Show what a model pack holds and under which licences."""
+    from v2a_foley.models import packs
+
+    pack = packs.find(name)
+    size = sum((pack.folder / file).stat().st_size for file in pack.files)
+    values = records.pack(pack) | {
+        "description": pack.description,
+        "folder": pack.folder,
+        "licences": dict(pack.licences),
+        "clip": pack.clip_id,
+        "mapper": pack.mapper,
+        "window": pack.window,
+        "revisions": pack.revisions,
+        "files": len(pack.files),
+        "bytes": size,
+    }
+    if as_json:
+        console.out(console.as_json(values))
+        return
+    values["commercial"] = "yes" if pack.commercial else "no"
+    values["window"] = f"{pack.window:g} s"
+    values["bytes"] = in_bytes(size)
+    for key in ("licences", "revisions"):
+        values[key] = [f"{what}: {which}" for what, which in values[key].items()] or "none stated"
+    console.out(console.pairs(values))
+
+
+def check(
+    *,
+    name: Name = "auto",
+    load: Annotated[bool, typer.Option("--load", help="Also load each model, on the CPU.")] = False,
+    messages: Messages,
+) -> None:
+    """Compare the files of a model pack with its checksums.
+
+    Exit code 1 if one is damaged.
+    """
+    from v2a_foley.models import packs
+
+    pack = packs.find(name)
+    bad = [file for file, intact in packs.verify(pack) if not intact]
+    for file in bad:
+        console.error(f"{pack.folder / file}: is damaged or was changed")
+    messages.say(f"{pack.name}: {len(pack.files) - len(bad)} of {len(pack.files)} files are intact")
+    failed = list(_failures(pack, messages)) if load else []
+    for part, problem in failed:
+        console.error(f"{part}: {problem}")
+    if bad or failed:
+        console.error(f"model pack {pack.name}: install it again")
+        raise typer.Exit(1)
+
+
+def _failures(pack: Pack, messages: Messages) -> Iterator[tuple[str, ModelError]]:
+    """Load every part of a pack; yield those that cannot be loaded."""
+    from v2a_foley.models.bundle import Models
+
+    models = Models(str(pack.folder), "cpu")
+    for part in ("clip", "clap", "generator", "mapper_file"):
+        try:
+            getattr(models, part)
+        except ModelError as problem:
+            yield part, problem
+        else:
+            messages.say(f"{part.removesuffix('_file')}: loads")
+
+
+def pull(
+    *,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The pack to fetch.", show_default=False)
+    ],
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Accept the licences without being asked.")
+    ] = False,
+    messages: Messages,
+) -> None:
+    """Fetch a model pack, after showing the licences of what it holds.
+
+    Prints the folder it was put into.
+    """
+    from v2a_foley.models import pull as library
+
+    console.say(f"{name} holds:")
+    for what, licence, url in library.licences(name):
+        console.say(f"  {what}: {licence} ({url})")
+    if not yes and not _consent():
+        console.error("nothing was fetched: the licences were not accepted (--yes accepts them)")
+        raise typer.Exit(1)
+    with messages.progress() as progress:
+        folder = library.pull(name, progress=progress)
+    console.out(console.name(folder))
+
+
+def _consent() -> bool:
+    try:
+        return typer.confirm("Fetch it under these licences?", err=True)
+    except typer.Abort:  # nobody there to answer
+        return False
+
+
+def in_bytes(count: int) -> str:
+    """A number of bytes in words."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

@@ -1,0 +1,196 @@
+"""Options that several commands share. What a preset may state is an option of the same name."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from v2a_foley.cli.command import Group, option
+from v2a_foley.cuesheet import MAX_SEED
+from v2a_foley.errors import InputError
+from v2a_foley.presets import Overrides, Parameter, Value, parameters
+
+if TYPE_CHECKING:
+    from v2a_foley.cli.progress import Messages
+    from v2a_foley.models.bundle import Models
+    from v2a_foley.spot import SpotSettings
+
+Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="The video.", show_default=False)]
+Sheet = Annotated[Path, typer.Argument(metavar="SHEET", help="A cue sheet.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+AudioTrack = Annotated[
+    int,
+    typer.Option(
+        "--audio-track", min=0, metavar="NUMBER",
+        help="The video's own sound track to mix with, counted from 0.",
+    ),
+]  # fmt: skip
+Stems = Annotated[
+    Path | None,
+    typer.Option(
+        "--stems", metavar="DIR", show_default=False,
+        help="Also write one WAV a scene and the whole track into this folder.",
+    ),
+]  # fmt: skip
+PresetName = Annotated[
+    str | None,
+    typer.Option(
+        "--preset", metavar="NAME", show_default=False,
+        help="Preset of every scene; without it each gets the one that suits what it shows.",
+    ),
+]  # fmt: skip
+
+
+def _seed(seed: int | None) -> int | None:
+    if seed is not None and not 0 <= seed <= MAX_SEED:
+        raise typer.BadParameter(f"must be from 0 to {MAX_SEED}, not {seed}")
+    return seed
+
+
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed", callback=_seed, metavar="NUMBER", show_default=False,
+        help="Another seed gives other sounds; 0 if not given.",
+    ),
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which models run, and where."""
+
+    pack: Annotated[
+        str | None,
+        typer.Option(
+            "--models", metavar="PACK", show_default=False, rich_help_panel="Models",
+            help="Model pack: auto, starter, foundation or a folder that holds one.",
+        ),
+    ] = None  # fmt: skip
+    mapper: Annotated[
+        Path | None,
+        typer.Option(
+            "--mapper", metavar="FILE", show_default=False, rich_help_panel="Models",
+            help="Mapper from CLIP to CLAP; without it the pack's own.",
+        ),
+    ] = None  # fmt: skip
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device", metavar="NAME", rich_help_panel="Models",
+            help="Where the models run: auto, cpu, cuda (or cuda:1), mps.",
+        ),
+    ] = "auto"  # fmt: skip
+
+    def find(self, usual: str = "auto") -> Models:
+        """The chosen models, none loaded yet; ``usual`` is the pack where none was named."""
+        from v2a_foley.models.bundle import Models
+
+        if self.mapper is not None and not self.mapper.is_file():
+            raise InputError(f"{self.mapper}: no such mapper file")
+        return Models(self.pack or usual, self.device, self.mapper)
+
+
+def announce(models: Models, messages: Messages) -> None:
+    """Say which models run and what their licences ask for; fails if the device is not there."""
+    from v2a_foley.models import packs
+
+    pack = models.pack
+    messages.say(f"model pack: {pack.name} {pack.version}, on {models.device}")
+    if pack.name == "starter" and "foundation" not in packs.available():
+        messages.say(
+            "  starter is small; 'v2a-foley models pull foundation' fetches the released AudioLDM"
+        )
+    if not pack.commercial:
+        messages.say(f"  not for commercial use: see 'v2a-foley models info {pack.name}'")
+
+
+@dataclass(frozen=True, slots=True)
+class Spotting:
+    """How scenes are found."""
+
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            "--detector", metavar="NAME", show_default=False, rich_help_panel="Scenes",
+            help="How cuts are found: adaptive (if not given), content, threshold (fades), hash"
+            " or histogram.",
+        ),
+    ] = None  # fmt: skip
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold", metavar="NUMBER", show_default=False, rich_help_panel="Scenes",
+            help="Least change that is a cut, in the detector's own unit.",
+        ),
+    ] = None  # fmt: skip
+    min_scene: Annotated[
+        float | None,
+        typer.Option(
+            "--min-scene", metavar="SECONDS", show_default=False, rich_help_panel="Scenes",
+            help="Shortest scene; 0.6 if not given.",
+        ),
+    ] = None  # fmt: skip
+
+    @property
+    def given(self) -> dict[str, str | float]:
+        """What the command line states."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+    def settings(self) -> SpotSettings:
+        """As the library takes it, checked."""
+        from v2a_foley.media.scenes import SceneDetector
+        from v2a_foley.spot import SpotSettings
+
+        settings = SpotSettings(**self.given)  # type: ignore[arg-type]
+        SceneDetector(settings.detector, threshold=settings.threshold, min_scene=settings.min_scene)
+        return settings
+
+
+def settings(*sections: str) -> Group:
+    """An option for each key that a preset may state in some sections."""
+    table = {each.key: each for section in sections for each in parameters(section).values()}
+
+    def build(**texts: str | None) -> Overrides:
+        given: dict[str, dict[str, Value]] = {}
+        for key, text in texts.items():
+            if text is not None:
+                given.setdefault(table[key].section, {})[key] = _parsed(table[key], text)
+        return given
+
+    return Group(tuple(_option(each) for each in table.values()), build)
+
+
+def _option(parameter: Parameter) -> inspect.Parameter:
+    number = "" if math.isinf(parameter.low) else f" ({parameter.allowed})"
+    choices = "|".join(parameter.choices)
+    flag = typer.Option(
+        _flag(parameter),
+        metavar=choices or {str: "TEXT", int: "NUMBER", float: "NUMBER"}[parameter.kind],
+        help=f"{parameter.help[0].upper()}{parameter.help[1:]}{number}.",
+        show_default=False,
+        rich_help_panel=parameter.section.capitalize(),
+    )
+    return option(parameter.key, Annotated[str | None, flag], None)
+
+
+def _flag(parameter: Parameter) -> str:
+    return "--" + parameter.key.replace("_", "-")
+
+
+def _parsed(parameter: Parameter, text: str) -> Value:
+    value: object = text
+    if parameter.kind is not str:
+        with suppress(ValueError):
+            value = parameter.kind(text)
+    try:
+        return parameter.parse(value)
+    except ValueError as problem:
+        raise InputError(f"{_flag(parameter)} {problem}") from None

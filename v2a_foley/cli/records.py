@@ -1,0 +1,96 @@
+"""Scenes, packs and loudness as they are printed: as records for JSON, and in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from v2a_foley.cli import console
+
+if TYPE_CHECKING:
+    from v2a_foley.cuesheet import CueSheet, Scene
+    from v2a_foley.deliver import Delivery
+    from v2a_foley.models.packs import Pack
+    from v2a_foley.presets import Tag
+    from v2a_foley.render import RenderedScene
+
+
+def pack(of: Pack) -> dict[str, Any]:
+    """A model pack in short."""
+    return {"name": of.name, "version": of.version, "id": of.id, "commercial": of.commercial}
+
+
+def sheet(of: CueSheet) -> dict[str, Any]:
+    """A cue sheet with its scenes."""
+    return {
+        "cue_sheet": of.path,
+        "video": of.video,
+        "duration": of.duration,
+        "pack": of.pack,
+        "preset": of.preset,
+        "seed": of.seed,
+        "scenes": [scene(each) for each in of.scenes],
+    }
+
+
+def scene(of: Scene) -> dict[str, Any]:
+    """A scene as its cue sheet has it."""
+    times = {"id": of.id, "start": of.start, "end": of.end, "length": of.duration}
+    return times | {"preset": of.preset, "seed": of.seed, "tags": of.tags}
+
+
+def rendered(made: Sequence[RenderedScene], of: CueSheet) -> list[dict[str, Any]]:
+    """Scenes with what was made for each; ``seed`` is that of the sound that was kept."""
+    by_id = {each.id: each for each in made}
+    keys = ("stem", "seconds", "cached", "seed", "candidates", "similarity", "notes")
+    return [scene(each) | {key: getattr(by_id[each.id], key) for key in keys} for each in of.scenes]
+
+
+def delivery(of: Delivery) -> dict[str, Any]:
+    """What was delivered, without scenes."""
+    return {
+        "output": of.output,
+        "duration": of.duration,
+        "stems": of.stems,
+        "loudness": of.loudness,
+    }
+
+
+def scene_table(records: Sequence[Mapping[str, Any]]) -> str:
+    """Scenes as a table; columns of what is not known of them are left out."""
+    columns = {
+        "id": lambda each: each["id"],
+        "start": lambda each: f"{each['start']:.3f}",
+        "end": lambda each: f"{each['end']:.3f}",
+        "length": lambda each: f"{each['length']:.3f}",
+        "preset": lambda each: each["preset"],
+        "tags": lambda each: tags(each["tags"]),
+        "seed": lambda each: str(each["seed"]),
+        "cached": lambda each: "yes" if each["cached"] else "no",
+        "similarity": lambda each: _or_dash(each["similarity"]),
+        "notes": lambda each: ", ".join(each["notes"]),
+    }
+    known = set(records[0]) if records else {"id", "start", "end", "length"}
+    if "cached" not in known:
+        known -= {"seed"}
+    shown = {key: cell for key, cell in columns.items() if key in known}
+    rows = [[cell(each) for cell in shown.values()] for each in records]
+    return console.table([key.upper() for key in shown], rows)
+
+
+def tags(of: Sequence[Tag]) -> str:
+    """Tags with their scores on one line."""
+    return ", ".join(f"{tag.concept} {tag.score:.2f}" for tag in of)
+
+
+def levels(of: Delivery) -> str:
+    """Loudness and true peak in words."""
+    report = of.loudness
+    if not math.isfinite(report.after):
+        return "no measurable loudness"
+    return f"{report.after:.1f} LUFS, true peak {report.true_peak_db:.1f} dBTP"
+
+
+def _or_dash(similarity: float | None) -> str:
+    return "-" if similarity is None else f"{similarity:.3f}"

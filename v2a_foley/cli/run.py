@@ -1,0 +1,217 @@
+"""``v2a-foley run``: one video from end to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from v2a_foley.cli import console, records
+from v2a_foley.cli.options import (
+    AudioTrack,
+    Json,
+    ModelChoice,
+    Overwrite,
+    PresetName,
+    Seed,
+    Spotting,
+    Stems,
+    Video,
+    announce,
+    settings,
+)
+from v2a_foley.cli.progress import Messages
+from v2a_foley.errors import InputError
+from v2a_foley.presets import Overrides
+
+if TYPE_CHECKING:
+    from v2a_foley.foley import Result
+    from v2a_foley.media.probe import MediaInfo
+    from v2a_foley.models.bundle import Models
+    from v2a_foley.models.packs import Pack
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be made of one video."""
+
+    video: Video
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", show_default=False,
+            help="The video to write; clip.mp4 becomes clip.foley.mp4 if not given.",
+        ),
+    ] = None  # fmt: skip
+    cue_sheet: Annotated[
+        Path | None,
+        typer.Option(
+            "--cue-sheet", metavar="FILE", show_default=False,
+            help="Keep the cue sheet here; one that exists is used with its edits.",
+        ),
+    ] = None  # fmt: skip
+    stems: Stems = None
+    preset: PresetName = None
+    seed: Seed = None
+    audio_track: AudioTrack = 0
+    overwrite: Overwrite = False
+
+    @property
+    def target(self) -> Path:
+        """The video to write."""
+        from v2a_foley.foley import default_output
+
+        return self.output or default_output(self.video)
+
+    @property
+    def spotted(self) -> bool:
+        """Whether there is a cue sheet already."""
+        return self.cue_sheet is not None and self.cue_sheet.exists()
+
+    def pack(self) -> str:
+        """The model pack where the command line names none."""
+        from v2a_foley import cuesheet
+
+        if self.cue_sheet is None or not self.spotted:
+            return "auto"
+        return cuesheet.load(self.cue_sheet).pack
+
+    def check(self, spotting: Spotting) -> MediaInfo:
+        """See that the input is there and that all output can be written, before any work.
+
+        Raises:
+            InputError: naming the first thing that is wrong.
+        """
+        from v2a_foley import presets
+        from v2a_foley.deliver import TRACK
+        from v2a_foley.media.containers import check_container
+        from v2a_foley.media.files import check_output
+        from v2a_foley.media.probe import probe
+
+        if self.preset is not None:
+            presets.find(self.preset)
+        info = probe(self.video)
+        if self.audio_track >= max(1, len(info.audio)):
+            raise InputError(
+                f"{self.video}: has {len(info.audio)} audio tracks; --audio-track counts from 0"
+            )
+        check_output(self.target, [self.video], overwrite=self.overwrite)
+        check_container(info, self.target)
+        if self.stems is not None:
+            check_output(self.stems / TRACK, [self.video], overwrite=self.overwrite)
+        if self.spotted:
+            self._check_unused(spotting)
+        elif self.cue_sheet is not None:
+            check_output(self.cue_sheet, [self.video, self.target])
+        return info
+
+    def _check_unused(self, spotting: Spotting) -> None:
+        given = {"preset": self.preset, "seed": self.seed} | spotting.given
+        unused = [key for key, value in given.items() if value is not None]
+        if unused:
+            raise InputError(
+                f"{self.cue_sheet}: exists already and states its own scenes, presets and seeds; "
+                f"leave out --{unused[0].replace('_', '-')}, or name another --cue-sheet"
+            )
+
+
+def run(
+    *,
+    job: Job,
+    choice: ModelChoice,
+    spotting: Spotting,
+    overrides: Annotated[Overrides, settings("generation", "timing", "mix")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and show the plan; needs no model.")
+    ] = False,
+    as_json: Json = False,
+    messages: Messages,
+) -> None:
+    """Put foley on a video.
+
+    Finds its scenes, makes a sound for each and writes the video with them; the picture is
+    copied as it is. Prints the name of what was written.
+    """
+    info = job.check(spotting)
+    how = spotting.settings()
+    models = choice.find(job.pack())
+    if dry_run:
+        plan = _plan(job, info, models, overrides)
+        console.out(console.as_json(plan) if as_json else console.pairs(_in_words(plan)))
+        return
+    from v2a_foley.foley import foley
+
+    announce(models, messages)
+    with messages.progress() as progress:
+        result = foley(
+            job.video, job.target, models=models, sheet=job.cue_sheet, preset=job.preset,
+            seed=job.seed or 0, settings=how, overrides=overrides, stems=job.stems,
+            audio_track=job.audio_track, overwrite=job.overwrite, progress=progress,
+        )  # fmt: skip
+    record = _record(result, models.pack)
+    messages.detail(records.scene_table(record["scenes"]))
+    cached = sum(scene.cached for scene in result.scenes)
+    messages.say(
+        f"{len(result.scenes)} scenes ({cached} made before), {records.levels(result.delivery)}, "
+        f"in {sum(result.seconds.values()):.1f} s"
+    )
+    console.out(console.as_json(record) if as_json else console.name(result.delivery.output))
+
+
+def _plan(job: Job, info: MediaInfo, models: Models, overrides: Overrides) -> dict[str, Any]:
+    return {
+        "video": job.video,
+        "duration": info.duration,
+        "size": [info.width, info.height],
+        "rate": float(info.rate),
+        "audio_tracks": len(info.audio),
+        "output": job.target,
+        "cue_sheet": job.cue_sheet,
+        "cue_sheet_exists": job.spotted,
+        "stems": job.stems,
+        "preset": job.preset,
+        "seed": job.seed or 0,
+        "pack": records.pack(models.pack),
+        "mapper": models.mapper_path or models.pack.mapper,
+        "device": models.device_name,
+        "settings": overrides,
+    }
+
+
+def _in_words(plan: dict[str, Any]) -> dict[str, object]:
+    width, height = plan["size"]
+    picture = f"{plan['duration']:.3f} s, {width}x{height}, {plan['rate']:.6g} fps"
+    tracks = plan["audio_tracks"]
+    sheet = plan["cue_sheet"] or "none kept"
+    stated = [
+        f"{section}.{key} = {'none' if value is None else value}"
+        for section, values in plan["settings"].items()
+        for key, value in values.items()
+    ]
+    commercial = "" if plan["pack"]["commercial"] else " (not for commercial use)"
+    return {
+        "video": plan["video"],
+        "picture": f"{picture}, {tracks} audio track{'' if tracks == 1 else 's'}",
+        "output": plan["output"],
+        "cue sheet": f"{sheet} (exists: is used as it is)" if plan["cue_sheet_exists"] else sheet,
+        "stems": plan["stems"] or "none",
+        "preset": plan["preset"] or "for each scene the one that suits it",
+        "seed": plan["seed"],
+        "models": f"{plan['pack']['name']} {plan['pack']['version']}{commercial}",
+        "mapper": plan["mapper"],
+        "device": plan["device"],
+        "settings": stated or "those of the presets",
+    }
+
+
+def _record(result: Result, pack: Pack) -> dict[str, Any]:
+    made = {"scenes": records.rendered(result.scenes, result.sheet)}
+    return (
+        {"video": result.sheet.video, "cue_sheet": result.sheet.path}
+        | records.delivery(result.delivery)
+        | {"pack": records.pack(pack), "preset": result.sheet.preset, "seed": result.sheet.seed}
+        | {"seconds": result.seconds}
+        | made
+    )

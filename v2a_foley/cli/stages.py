@@ -1,0 +1,139 @@
+"""``v2a-foley spot``, ``render`` and ``deliver``: the stages of a run, one at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from v2a_foley.cli import console, records
+from v2a_foley.cli.options import (
+    AudioTrack,
+    Json,
+    ModelChoice,
+    Overwrite,
+    PresetName,
+    Seed,
+    Sheet,
+    Spotting,
+    Stems,
+    Video,
+    announce,
+    settings,
+)
+from v2a_foley.cli.progress import Messages
+from v2a_foley.presets import Overrides
+
+
+def spot(
+    *,
+    video: Video,
+    choice: ModelChoice,
+    spotting: Spotting,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="SHEET", show_default=False,
+            help="The cue sheet to write; clip.mp4 gets clip.cues.toml if not given.",
+        ),
+    ] = None,
+    preset: PresetName = None,
+    seed: Seed = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    messages: Messages,
+) -> None:  # fmt: skip
+    """Find a video's scenes and what they show, and write a cue sheet to edit.
+
+    Prints the name of the cue sheet.
+    """
+    from v2a_foley import presets
+    from v2a_foley.media.files import check_output
+    from v2a_foley.media.probe import probe
+    from v2a_foley.spot import spot as library_spot
+
+    target = output or video.with_name(f"{video.stem}.cues.toml")
+    if preset is not None:
+        presets.find(preset)
+    probe(video)
+    check_output(target, [video], overwrite=overwrite)
+    how = spotting.settings()
+    models = choice.find()
+    announce(models, messages)
+    with messages.progress() as progress:
+        sheet = library_spot(
+            video, target, models=models, preset=preset, seed=seed or 0, settings=how,
+            progress=progress,
+        )  # fmt: skip
+    record = records.sheet(sheet)
+    messages.detail(records.scene_table(record["scenes"]))
+    messages.say(f"{len(sheet.scenes)} scenes in {sheet.duration:.1f} s")
+    console.out(console.as_json(record) if as_json else console.name(target))
+
+
+def render(
+    *,
+    sheet: Sheet,
+    choice: ModelChoice,
+    overrides: Annotated[Overrides, settings("generation", "timing")],
+    as_json: Json = False,
+    messages: Messages,
+) -> None:
+    """Make the sound of each scene of a cue sheet, as stems beside it.
+
+    What has not changed since the last time is not made again. Prints the names of the stems.
+    """
+    from v2a_foley import cuesheet
+    from v2a_foley.render import render as library_render
+
+    loaded = cuesheet.load(sheet)
+    models = choice.find(loaded.pack)
+    announce(models, messages)
+    with messages.progress() as progress:
+        made = library_render(loaded, models=models, overrides=overrides, progress=progress)
+    rows = records.rendered(made, loaded)
+    messages.detail(records.scene_table(rows))
+    messages.say(f"{len(made)} scenes ({sum(each.cached for each in made)} made before)")
+    if as_json:
+        pack = records.pack(models.pack)
+        console.out(console.as_json({"cue_sheet": sheet, "pack": pack, "scenes": rows}))
+    else:
+        for each in made:
+            console.out(console.name(each.stem))
+
+
+def deliver(
+    *,
+    sheet: Sheet,
+    overrides: Annotated[Overrides, settings("timing", "mix")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", show_default=False,
+            help="The video to write; clip.mp4 becomes clip.foley.mp4 if not given.",
+        ),
+    ] = None,
+    stems: Stems = None,
+    audio_track: AudioTrack = 0,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    messages: Messages,
+) -> None:  # fmt: skip
+    """Mix a cue sheet's stems and write the finished video.
+
+    Needs no model. Prints the name of what was written.
+    """
+    from v2a_foley import cuesheet
+    from v2a_foley.deliver import deliver as library_deliver
+    from v2a_foley.foley import default_output
+
+    loaded = cuesheet.load(sheet)
+    with messages.progress() as progress:
+        made = library_deliver(
+            loaded, output or default_output(loaded.video), overrides=overrides, stems=stems,
+            audio_track=audio_track, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    messages.say(f"{len(loaded.scenes)} scenes, {records.levels(made)}")
+    record = {"cue_sheet": sheet} | records.delivery(made)
+    console.out(console.as_json(record) if as_json else console.name(made.output))

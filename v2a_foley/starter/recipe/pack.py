@@ -1,0 +1,110 @@
+"""Puts the trained parts together as a model pack, with sources, licences and checksums."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from v2a_foley.models.packs import MANIFEST, sha256
+from v2a_foley.starter.recipe.data import HELD_OUT_SOUNDS, Recording
+from v2a_foley.starter.recipe.latent import MEL_MEAN, MEL_SCALE
+
+VERSION = "0.1"
+HEADER = """\
+# The starter model pack. Made by: python -m v2a_foley.starter.recipe
+[pack]
+name = "starter"
+version = "{version}"
+description = "Small models trained on freely licensed recordings; works with no download"
+commercial = true
+
+[licences]
+"CLIP image tower (EfficientNet-Lite0, ImageNet)" = "Apache-2.0"
+"CLAP audio tower (aiSFX)" = "CC BY 4.0, Alison B. Ma and Alexander Lerch"
+"text towers, projections, autoencoder, denoiser" = "CC BY-SA 4.0; trained on sources.tsv"
+
+[clip]
+id = "{clip_id}"
+path = "clip"
+prompts = ["{{}}", "a photo of {{}}"]
+
+[clap]
+audio = "sound"
+
+[generator]
+path = "generator"
+window = 5.12
+bucket = 2.56
+
+[mapper]
+default = "bridge"
+
+[files]
+"""
+
+
+def compact(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Matrices and kernels in half precision; vectors (norms, statistics) as they are."""
+    return {
+        k: (v.half() if v.is_floating_point() and v.ndim > 1 else v).contiguous()
+        for k, v in state.items()
+    }
+
+
+def write_clip(folder: Path, config: dict[str, Any], preprocess: dict[str, Any],
+               state: dict[str, torch.Tensor]) -> None:
+    """An open_clip ``local-dir``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = {"model_cfg": config, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(table, indent=2) + "\n")
+    save_file(compact(state), folder / "open_clip_model.safetensors", {"format": "pt"})
+
+
+def write_sound(folder: Path, state: dict[str, torch.Tensor]) -> None:
+    """The CLAP audio tower."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"model_type": "sound_encoder"}) + "\n")
+    save_file(compact(state), folder / "model.safetensors", {"format": "pt"})
+
+
+def write_generator(folder: Path, unet: Any, vae: Any, schedule: dict[str, Any],
+                    text: Any, tokenizer: Any) -> None:
+    """A diffusers AudioLDM folder, half precision; Griffin-Lim in the vocoder's place."""
+    unet.half().save_pretrained(folder / "unet")
+    vae.half().save_pretrained(folder / "vae")
+    text.half().save_pretrained(folder / "text_encoder")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    for name, table in (
+        ("scheduler/scheduler_config.json", schedule),
+        ("vocoder/config.json", {"model_type": "griffin_lim", "mean": MEL_MEAN,
+                                 "scale": MEL_SCALE, "iterations": 32}),
+    ):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(table, indent=2) + "\n")
+
+
+def write_sources(path: Path, items: list[Recording], pictures: list[dict[str, str]]) -> None:
+    """One row for each recording and picture that trained the pack, with its licence."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file, delimiter="\t", lineterminator="\n")
+        out.writerow(["kind", "class", "licence", "package", "path"])
+        for item in items:
+            if item.package not in HELD_OUT_SOUNDS:
+                out.writerow(["sound", item.label, item.licence, item.package, item.path])
+        for row in pictures:
+            out.writerow(["picture", row["cls"], row["licence"], row["package"], row["path"]])
+
+
+def write_manifest(folder: Path, clip_id: str) -> None:
+    """``pack.toml`` with the SHA-256 of every file."""
+    text = HEADER.format(version=VERSION, clip_id=clip_id)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name not in (MANIFEST, "README.md"):
+            text += f'"{path.relative_to(folder).as_posix()}" = "{sha256(path)}"\n'
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
