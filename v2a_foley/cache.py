@@ -66,7 +66,7 @@ def put(name: str, arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -
         try:
             contiguous = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
             save_file(contiguous, part, metadata=dict(notes))
-            os.replace(part, path)
+            Path(part).replace(path)
         finally:
             Path(part).unlink(missing_ok=True)
         _writes += 1

@@ -79,8 +79,14 @@ def deliver(
     try:
         write_wav(wav, mixed, overwrite=True)
         mux(
-            info, wav, output, metadata=_provenance(sheet), overwrite=overwrite,
-            progress=lambda done: progress.stage("deliver", 0.6 + 0.4 * min(1, done / info.duration)),
+            info,
+            wav,
+            output,
+            metadata=_provenance(sheet),
+            overwrite=overwrite,
+            progress=lambda done: progress.stage(
+                "deliver", 0.6 + 0.4 * min(1, done / info.duration)
+            ),
         )
         if files:
             _write_stems(sheet, settings, scene_files, loudness.gain_db)
@@ -134,9 +140,7 @@ def _read(sheet: CueSheet, scene: Scene) -> tuple[Sound, float]:
     return audio, max(0.0, handle)
 
 
-def _mixed(
-    foley: Sound, info: MediaInfo, mode: Any, audio_track: int, progress: Progress
-) -> Sound:
+def _mixed(foley: Sound, info: MediaInfo, mode: Any, audio_track: int, progress: Progress) -> Sound:
     from v2a_foley.media.audio import read_audio, to_stereo
     from v2a_foley.media.mix import MixMode, combine
 
@@ -153,9 +157,7 @@ def _mixed(
     return combine(foley, original, mode)
 
 
-def _normalised(
-    mixed: Sound, track: Preset, progress: Progress
-) -> tuple[Sound, LoudnessReport]:
+def _normalised(mixed: Sound, track: Preset, progress: Progress) -> tuple[Sound, LoudnessReport]:
     from v2a_foley.media.loudness import integrated_loudness, normalise
 
     target = track.mix.loudness

@@ -16,7 +16,7 @@ from v2a_foley.media.probe import probe
 from v2a_foley.presets import Overrides
 from v2a_foley.progress import SILENT, Progress
 from v2a_foley.render import RenderedScene, render
-from v2a_foley.spot import SpotSettings, fingerprint, spot
+from v2a_foley.spot import DEFAULTS, SpotSettings, fingerprint, spot
 
 if TYPE_CHECKING:
     from v2a_foley.models.bundle import Models
@@ -45,7 +45,7 @@ def foley(
     sheet: Path | None = None,
     preset: str | None = None,
     seed: int = 0,
-    settings: SpotSettings = SpotSettings(),
+    settings: SpotSettings = DEFAULTS,
     overrides: Overrides | None = None,
     stems: Path | None = None,
     audio_track: int = 0,
@@ -69,7 +69,12 @@ def foley(
     else:
         where = sheet or _work_sheet(video)
         spotted = spot(
-            video, where, models=models, preset=preset, seed=seed, settings=settings,
+            video,
+            where,
+            models=models,
+            preset=preset,
+            seed=seed,
+            settings=settings,
             progress=progress,
         )
     seconds["spot"] = time.perf_counter() - begun
@@ -78,8 +83,13 @@ def foley(
     seconds["render"] = time.perf_counter() - begun
     begun = time.perf_counter()
     delivery = deliver(
-        spotted, target, overrides=overrides, stems=stems, audio_track=audio_track,
-        overwrite=overwrite, progress=progress,
+        spotted,
+        target,
+        overrides=overrides,
+        stems=stems,
+        audio_track=audio_track,
+        overwrite=overwrite,
+        progress=progress,
     )
     seconds["deliver"] = time.perf_counter() - begun
     return Result(spotted, scenes, delivery, seconds)

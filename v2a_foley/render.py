@@ -153,9 +153,7 @@ def _kept(job: _Job) -> _Take | None:
     return _Take(arrays["wave"], int(notes["rate"]), int(notes["seed"]), similarity)
 
 
-def _make(
-    jobs: list[_Job], models: Models, progress: Progress
-) -> Iterator[tuple[_Job, _Take]]:
+def _make(jobs: list[_Job], models: Models, progress: Progress) -> Iterator[tuple[_Job, _Take]]:
     """Generate the takes of ``jobs``; scenes with the same sampler settings share batches."""
     if not jobs:
         return
@@ -171,8 +169,12 @@ def _make(
     total = sum(job.seconds for job in jobs)
     done = 0.0
     for (steps, guidance, scheduler), group in groups.items():
-        options = {"steps": steps, "guidance": guidance, "scheduler": scheduler,
-                   "unconditional": models.bank.empty}
+        options = {
+            "steps": steps,
+            "guidance": guidance,
+            "scheduler": scheduler,
+            "unconditional": models.bank.empty,
+        }
         for chunk in _chunks(sorted(group, key=lambda job: generator.frames(job.seconds)), models):
             length = sum(job.seconds for job in chunk)
 
@@ -209,9 +211,7 @@ def _reseed(seed: int, number: int) -> int:
     return derive_seed(seed, f"candidate {number}")
 
 
-def _takes(
-    jobs: list[_Job], models: Models, options: dict[str, Any], report: Any
-) -> list[_Take]:
+def _takes(jobs: list[_Job], models: Models, options: dict[str, Any], report: Any) -> list[_Take]:
     """Generate all candidates of some scenes together and choose the best of each."""
     seeds = [_seeds(job, models) for job in jobs]
     requests = [
@@ -271,6 +271,12 @@ def _finish(sheet: CueSheet, job: _Job, take: _Take, *, cached: bool) -> Rendere
     write_wav(stem, fit(take.wave, take.rate, job.seconds), overwrite=True)
     notes = ("silent",) if _rms(take.wave) <= SILENCE else ()
     return RenderedScene(
-        job.scene.id, stem, job.seconds, cached, take.seed,
-        job.preset.generation.candidates, take.similarity, notes,
+        job.scene.id,
+        stem,
+        job.seconds,
+        cached,
+        take.seed,
+        job.preset.generation.candidates,
+        take.similarity,
+        notes,
     )

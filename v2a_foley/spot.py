@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,9 @@ class SpotSettings:
     rate: float = 2.0
 
 
+DEFAULTS = SpotSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class Pass:
     """What the decoding pass gives: scene bounds in seconds, the frames and the duration."""
@@ -54,7 +58,7 @@ def fingerprint(video: Path) -> str:
 
 
 def detect(
-    video: Path, settings: SpotSettings = SpotSettings(), progress: Progress = SILENT
+    video: Path, settings: SpotSettings = DEFAULTS, progress: Progress = SILENT
 ) -> list[tuple[float, float]]:
     """The scenes of a video as ``(start, end)`` seconds; needs no model."""
     from v2a_foley.media.decode import decode
@@ -73,7 +77,7 @@ def spot(
     models: Models,
     preset: str | None = None,
     seed: int = 0,
-    settings: SpotSettings = SpotSettings(),
+    settings: SpotSettings = DEFAULTS,
     progress: Progress = SILENT,
 ) -> CueSheet:
     """Spot ``video`` and write the cue sheet ``sheet`` and its artefacts folder.
@@ -94,8 +98,13 @@ def spot(
         scene_id = f"{number:03d}"
         scenes.append(Scene(scene_id, start, end, name, derive_seed(seed, scene_id), tags))
     made = CueSheet(
-        video=video, duration=seen.duration, fingerprint=mark, scenes=tuple(scenes),
-        pack=models.pack.name, preset=preset, seed=seed,
+        video=video,
+        duration=seen.duration,
+        fingerprint=mark,
+        scenes=tuple(scenes),
+        pack=models.pack.name,
+        preset=preset,
+        seed=seed,
     )
     saved = save(made, sheet)
     frames.save(seen.frames, saved.artefacts)
@@ -165,13 +174,16 @@ def _look(info: MediaInfo, models: Models, settings: SpotSettings, progress: Pro
         progress.note(f"{info.path.name}: {passed.skipped} damaged frames were skipped")
     order = np.argsort(times, kind="stable")
     seen = Frames(
-        np.array(times)[order], np.concatenate(embeddings)[order],
-        motion.times, motion.values, models.pack.clip_id,
+        np.array(times)[order],
+        np.concatenate(embeddings)[order],
+        motion.times,
+        motion.values,
+        models.pack.clip_id,
     )
     return Pass(list(detector.scenes), seen, passed.duration)
 
 
-def _share(progress: Progress) -> object:
+def _share(progress: Progress) -> Callable[[float, float], None]:
     def report(done: float, total: float) -> None:
         progress.stage("spot", min(1.0, done / total) if total else 0.0)
 

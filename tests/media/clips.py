@@ -16,7 +16,7 @@ SHOTS = (
     "testsrc=s=160x120:r={rate}:d={length}",
     "mandelbrot=s=160x120:r={rate},trim=duration={length}",
     "smptebars=s=160x120:r={rate}:d={length}",
-    "cellauto=s=160x120:r={rate}:rule=110:seed=1,trim=duration={length},negate",
+    "testsrc2=s=160x120:r={rate}:d={length},negate",
 )
 TURNS = (0, 90, 180, 270)
 

@@ -160,7 +160,7 @@ def test_a_long_run_of_damage_is_an_error(tmp_path: Path) -> None:
         recorded(bad)
 
 
-@pytest.mark.parametrize("share", [0.001, 0.02, 0.3])
+@pytest.mark.parametrize("share", [0.001, 0.05])
 @pytest.mark.parametrize("name", ["x.mp4", "x.mkv", "x.ts", "x.avi", "x.mpg", "x.flv"])
 def test_bit_rot_is_survived_or_a_media_error(tmp_path: Path, name: str, share: float) -> None:
     coders = {"x.avi": "mpeg4", "x.mpg": "mpeg2video", "x.flv": "flv1"}

@@ -123,16 +123,27 @@ def test_a_trimmed_mp4_keeps_its_hidden_frames(tmp_path: Path, wav: Path) -> Non
     assert not list(tmp_path.glob(".film*")) + list(tmp_path.glob("film.mkv"))
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
-def test_rotation_is_kept(tmp_path: Path, wav: Path, suffix: str) -> None:
-    plain = make(tmp_path / "plain.mp4", *SOURCES["plain.mp4"])
-    turned = ("-display_rotation", "90", "-i", str(plain), "-c", "copy")
-    info = probe(make(tmp_path / "turned.mp4", *turned))
+def turned(path: Path) -> Path:
+    """A clip with a display matrix; ffmpeg itself can only make one since version 6."""
+    plain = make(path.with_stem("plain"), *SOURCES["plain.mp4"])
+    with av.open(plain) as media, av.open(path, "w") as copy:
+        stream = copy.add_stream_from_template(media.streams.video[0])
+        stream.set_display_rotation(90)
+        for packet in media.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                copy.mux(packet)
+    return path
+
+
+def test_rotation_is_kept_or_said_to_be_lost(tmp_path: Path, wav: Path) -> None:
+    info = probe(turned(tmp_path / "turned.mp4"))
     assert info.rotation == 270
-    done = mux(info, wav, tmp_path / f"film{suffix}")
-    assert probe(done.path).rotation == info.rotation
-    assert "rotation" not in done.dropped
-    assert "rotation" in mux(info, wav, tmp_path / "film.ts").dropped
+    for suffix in (".mp4", ".mov", ".mkv", ".ts"):
+        done = mux(info, wav, tmp_path / f"film{suffix}")
+        kept = probe(done.path).rotation == info.rotation
+        assert kept != ("rotation" in done.dropped)
+        assert kept or suffix in (".mkv", ".ts")  # Matroska: since ffmpeg 6
 
 
 def two_tracks(path: Path) -> Path:

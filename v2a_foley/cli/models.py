@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[
     str,
-    typer.Argument(metavar="[NAME]", help="A pack's name, a folder that holds one, or auto."),
+    typer.Argument(metavar="NAME", help="A pack's name, a folder that holds one, or auto."),
 ]
 
 
@@ -102,26 +101,27 @@ def check(
     for file in bad:
         console.error(f"{pack.folder / file}: is damaged or was changed")
     messages.say(f"{pack.name}: {len(pack.files) - len(bad)} of {len(pack.files)} files are intact")
-    failed = list(_failures(pack, messages)) if load else []
-    for part, problem in failed:
-        console.error(f"{part}: {problem}")
-    if bad or failed:
+    loads = _loads(pack, messages) if load else True
+    if bad or not loads:
         console.error(f"model pack {pack.name}: install it again")
         raise typer.Exit(1)
 
 
-def _failures(pack: Pack, messages: Messages) -> Iterator[tuple[str, ModelError]]:
-    """Load every part of a pack; yield those that cannot be loaded."""
+def _loads(pack: Pack, messages: Messages) -> bool:
+    """Load every part of a pack and say of each whether it loads."""
     from v2a_foley.models.bundle import Models
 
+    failed = False
     models = Models(str(pack.folder), "cpu")
     for part in ("clip", "clap", "generator", "mapper_file"):
         try:
             getattr(models, part)
         except ModelError as problem:
-            yield part, problem
+            console.error(str(problem))
+            failed = True
         else:
             messages.say(f"{part.removesuffix('_file')}: loads")
+    return not failed
 
 
 def pull(

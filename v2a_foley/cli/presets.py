@@ -64,7 +64,7 @@ def check(
     *,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME|FILE]...", help="Presets; all if none is named."),
+        typer.Argument(metavar="NAME|FILE", help="Presets; all if none is named."),
     ] = None,
     messages: Messages,
 ) -> None:

@@ -30,7 +30,7 @@ class Phrase:
 def phrases() -> tuple[Phrase, ...]:
     """The phrase bank that ships with the package."""
     bank = resources.files("v2a_foley.mapper") / "phrases.tsv"
-    with bank.open(encoding="utf-8", newline="") as file:
+    with bank.open(encoding="utf-8") as file:
         rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         return tuple(Phrase(r["concept"], r["group"], r["visual"], r["sound"]) for r in rows)
 
@@ -58,7 +58,9 @@ class Bridge:
         best = cosines.topk(self.top_k, dim=-1)
         return (best.values / self.temperature).softmax(-1), best.indices
 
-    def map(self, visual: torch.Tensor, *, generator: torch.Generator | None = None) -> torch.Tensor:
+    def map(
+        self, visual: torch.Tensor, *, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
         """See :class:`v2a_foley.mapper.protocol.Mapper`."""
         weights, indices = self.weights(visual)
         return normalize((weights.unsqueeze(-1) * self.values[indices]).sum(1), dim=-1)

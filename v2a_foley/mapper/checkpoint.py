@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,9 @@ class Header:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-def save(path: Path, header: Header, tensors: dict[str, torch.Tensor], fingerprint: np.ndarray) -> None:
+def save(
+    path: Path, header: Header, tensors: dict[str, torch.Tensor], fingerprint: np.ndarray
+) -> None:
     """Write a mapper file; ``fingerprint`` ``(8, d_clap)`` is the CLAP's that it maps into."""
     from safetensors.torch import save_file
 
@@ -40,7 +41,7 @@ def save(path: Path, header: Header, tensors: dict[str, torch.Tensor], fingerpri
     contents = {k: v.contiguous() for k, v in tensors.items()}
     contents[FINGERPRINT] = torch.from_numpy(np.ascontiguousarray(fingerprint, np.float32))
     save_file(contents, part, metadata={HEADER: json.dumps(asdict(header))})
-    os.replace(part, path)
+    part.replace(path)
 
 
 def load(path: Path, *, clip_id: str, fingerprint: np.ndarray) -> tuple[Header, Mapper]:
@@ -81,7 +82,9 @@ def _read(path: Path) -> tuple[Header, dict[str, torch.Tensor]]:
         raise ModelError(f"{path}: not a mapper file, or damaged ({error})") from None
     bad = [k for k, v in tensors.items() if not torch.isfinite(v).all()]
     if FINGERPRINT not in tensors or header.kind not in KINDS or bad:
-        raise ModelError(f"{path}: damaged or unknown mapper (kind '{header.kind}'): train it again")
+        raise ModelError(
+            f"{path}: damaged or unknown mapper (kind '{header.kind}'): train it again"
+        )
     return header, tensors
 
 

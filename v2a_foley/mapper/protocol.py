@@ -12,7 +12,9 @@ class Mapper(Protocol):
 
     kind: str
 
-    def map(self, visual: torch.Tensor, *, generator: torch.Generator | None = None) -> torch.Tensor:
+    def map(
+        self, visual: torch.Tensor, *, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
         """Map ``visual`` (float32 ``(n, d_clip)``) to ``(n, d_clap)``, both L2-normalised.
 
         ``generator`` seeds mappers that sample; the others ignore it.

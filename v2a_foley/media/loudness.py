@@ -90,51 +90,60 @@ def normalise(
     peak = float(envelope.max(initial=0.0))
     if not math.isfinite(peak):
         raise MediaError("the sound holds NaN or infinity, so it has no loudness")
-    peak_db = _db(peak)
-    before = integrated_loudness(audio)
+    peak_db, before = _db(peak), integrated_loudness(audio)
     wanted = target_lufs - before if math.isfinite(before) else 0.0
-    gain_db = min(wanted, true_peak_limit_db + MOST_LIMITING - peak_db)
+    most = true_peak_limit_db + MOST_LIMITING - peak_db
+    gain_db = min(wanted, most)
     limited = peak_db + gain_db > true_peak_limit_db
-    nodes = np.full(len(envelope) + 1, 10 ** (gain_db / 20))
-    if limited:
-        most = true_peak_limit_db + MOST_LIMITING - peak_db
-        clean = true_peak_limit_db - HEADROOM - peak_db
+    if not limited:
+        out = _apply(audio, np.full(len(envelope) + 1, 10 ** (gain_db / 20)))
+        after, peak_db = before + gain_db, peak_db + gain_db
+    else:
         if math.isfinite(before):
-            gain_db = _search(audio, envelope, target_lufs, true_peak_limit_db, (clean, most))
-        nodes = _limit(audio, envelope, gain_db, true_peak_limit_db)
-    out = _apply(audio, nodes)
-    after = integrated_loudness(out)
+            clean = true_peak_limit_db - HEADROOM - peak_db
+            known = (clean, before + clean)
+            gain_db = _search(audio, envelope, target_lufs, true_peak_limit_db, known, most)
+        nodes, peak_db = _limit(audio, envelope, gain_db, true_peak_limit_db)
+        out = _apply(audio, nodes)
+        after = integrated_loudness(out)
     note = _note(len(audio), before, after, target_lufs, true_peak_limit_db)
-    return out, LoudnessReport(before, after, gain_db, true_peak_db(out), limited, note)
+    return out, LoudnessReport(before, after, gain_db, peak_db, limited, note)
 
 
 def _search(
-    audio: Sound, envelope: Nodes, target: float, limit: float, bounds: tuple[float, float]
+    audio: Sound,
+    envelope: Nodes,
+    target: float,
+    limit: float,
+    low: tuple[float, float],
+    most: float,
 ) -> float:
     """Return the gain in dB at which the limited sound has the target loudness.
 
-    ``bounds`` are the gain that needs no limiting and the largest allowed. Where even that does
-    not reach the target, the least gain that comes about as near is better: from there on the
-    limiter only flattens.
+    ``low`` is the gain that needs no limiting and the loudness it gives, ``most`` the largest
+    gain allowed. Where even that does not reach the target, the least gain that comes about as
+    near is better: from there on the limiter only flattens.
     """
 
     def loudness(gain_db: float) -> float:
         return _gated(_block_loudness(audio, _limiting_gain(envelope, gain_db, limit - HEADROOM)))
 
-    low, high = bounds
-    reached = loudness(high)
-    wanted = min(target, reached - TOLERANCE) if reached < target - TOLERANCE else target
+    high = (most, loudness(most))
+    wanted = min(target, high[1] - TOLERANCE) if high[1] < target - TOLERANCE else target
     for _ in range(TRIES):
-        gain_db = (low + high) / 2
-        reached = loudness(gain_db)
-        if abs(reached - wanted) <= AIM:
+        if high[1] - low[1] < AIM or wanted <= low[1]:
+            return low[0]
+        share = (wanted - low[1]) / (high[1] - low[1])  # regula falsi, kept off the ends
+        gain_db = low[0] + (high[0] - low[0]) * min(max(share, 0.1), 0.9)
+        middle = (gain_db, loudness(gain_db))
+        if abs(middle[1] - wanted) <= AIM:
             return gain_db
-        low, high = (gain_db, high) if reached < wanted else (low, gain_db)
-    return high
+        low, high = (middle, high) if middle[1] < wanted else (low, middle)
+    return high[0]
 
 
-def _limit(audio: Sound, envelope: Nodes, gain_db: float, limit: float) -> Nodes:
-    """Return the nodes of gain and limiting that keep the true peak under the limit.
+def _limit(audio: Sound, envelope: Nodes, gain_db: float, limit: float) -> tuple[Nodes, float]:
+    """Return the nodes of gain and limiting, and the true peak they give: under the limit.
 
     A gain that moves shifts the peaks between samples a little, so what comes out is measured
     and the ceiling lowered by what is over.
@@ -143,10 +152,11 @@ def _limit(audio: Sound, envelope: Nodes, gain_db: float, limit: float) -> Nodes
     for _ in range(TRIES):
         ceiling -= over
         nodes = _limiting_gain(envelope, gain_db, ceiling)
-        over = _db(float(_envelope(audio, nodes).max(initial=0.0))) - (limit - HEADROOM / 2)
+        peak_db = _db(float(_envelope(audio, nodes).max(initial=0.0)))
+        over = peak_db - (limit - HEADROOM / 2)
         if over <= 0:
-            return nodes
-    return nodes * 10 ** (-over / 20)
+            return nodes, peak_db
+    return nodes * 10 ** (-over / 20), peak_db - over
 
 
 def _note(samples: int, before: float, after: float, target: float, limit: float) -> str:

@@ -120,9 +120,7 @@ class Models:
             path = self.pack.folder / self.pack.mapper
         else:
             return None
-        return checkpoint.load(
-            path, clip_id=self.pack.clip_id, fingerprint=self.bank.fingerprint
-        )
+        return checkpoint.load(path, clip_id=self.pack.clip_id, fingerprint=self.bank.fingerprint)
 
     def map(self, visual: np.ndarray, *, temperature: float, top_k: int, seed: int) -> np.ndarray:
         """Map CLIP embeddings ``(n, d_clip)`` to CLAP embeddings ``(n, d_clap)``, unit length.

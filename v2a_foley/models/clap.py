@@ -80,8 +80,11 @@ class Clap:
         limit = self._text.config.max_position_embeddings - 2
         for at in range(0, len(texts), 128):
             batch = self._tokenizer(
-                list(texts[at : at + 128]), padding=True, truncation=True,
-                max_length=min(77, limit), return_tensors="pt",
+                list(texts[at : at + 128]),
+                padding=True,
+                truncation=True,
+                max_length=min(77, limit),
+                return_tensors="pt",
             ).to(self.device)
             with torch.inference_mode():
                 made = self._text(

@@ -36,7 +36,8 @@ class Request:
     """One wave to make.
 
     ``conditions``: CLAP embeddings float32 ``(k, dim)``, one for each window that
-    :func:`window_starts` names (``k`` may be 1: the same for all). ``negative``: ``(dim,)`` or None for the empty text.
+    :func:`window_starts` names (``k`` may be 1: the same for all). ``negative``: ``(dim,)`` or
+    None for the empty text.
     ``seconds``: least length of the wave. ``seed``: of its noise, and of nothing else's.
     """
 
@@ -57,7 +58,9 @@ class Generator:
         self.device = device
         self.dtype = choose_dtype(device)
         self.window, self.bucket = pack.window, pack.bucket
-        self._unet, self._vae, self._vocoder, self._config = _load(pack.generator, self.dtype, device)
+        self._unet, self._vae, self._vocoder, self._config = _load(
+            pack.generator, self.dtype, device
+        )
         self.sample_rate = int(self._vocoder.config.sampling_rate)
         self._factor = 2 ** (len(self._vae.config.block_out_channels) - 1)
         hop = math.prod(self._vocoder.config.upsample_rates)
@@ -103,6 +106,7 @@ class Generator:
         weights = [len(group) * self.frames(requests[group[0]].seconds) for group in groups]
         done = 0.0
         for group, weight in zip(groups, weights, strict=True):
+
             def report(share: float, base: float = done, part: float = weight) -> None:
                 progress((base + share * part) / sum(weights))
 
@@ -242,8 +246,13 @@ def make_scheduler(name: str, config: dict[str, Any]) -> Any:
         return DDIMScheduler.from_config(shared | {"clip_sample": False})
     return DPMSolverMultistepScheduler.from_config(
         shared
-        | {"algorithm_type": "dpmsolver++", "solver_order": 2, "thresholding": False,
-           "use_karras_sigmas": False, "timestep_spacing": "linspace"}
+        | {
+            "algorithm_type": "dpmsolver++",
+            "solver_order": 2,
+            "thresholding": False,
+            "use_karras_sigmas": False,
+            "timestep_spacing": "linspace",
+        }
     )
 
 

@@ -21,6 +21,9 @@ class GriffinLim(nn.Module):
     ``config`` names what ``AudioLDMPipeline`` asks a vocoder for.
     """
 
+    filters: torch.Tensor
+    inverse: torch.Tensor
+
     def __init__(self, mean: float, scale: float, iterations: int) -> None:
         super().__init__()
         self.mean, self.scale, self.iterations = mean, scale, iterations

@@ -14,7 +14,9 @@ FLOOR = 1e-5
 
 
 @cache
-def filterbank(bins: int = BINS, sample_rate: int = SAMPLE_RATE, n_fft: int = N_FFT) -> torch.Tensor:
+def filterbank(
+    bins: int = BINS, sample_rate: int = SAMPLE_RATE, n_fft: int = N_FFT
+) -> torch.Tensor:
     """Slaney mel filters from 0 Hz to half the sample rate, float32 ``(bins, n_fft // 2 + 1)``."""
     from transformers.audio_utils import mel_filter_bank
 

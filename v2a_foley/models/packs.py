@@ -109,7 +109,9 @@ def load(folder: Path) -> Pack:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: not valid TOML ({error}); install the pack again") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"{path}: missing or wrong entry {error}; install the pack again") from None
+        raise ModelError(
+            f"{path}: missing or wrong entry {error}; install the pack again"
+        ) from None
     missing = [file for file in pack.files if not (pack.folder / file).is_file()]
     if missing:
         raise ModelError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def pull(name: str, *, progress: Progress = SILENT) -> Path:
         progress.note(f"fetching {AUDIOLDM}")
         revision = _fetch_audioldm(part / "generator")
         finish(part, {AUDIOLDM: revision})
-        os.replace(part, target)
+        part.replace(target)
     except FoleyError:
         raise
     except Exception as error:  # the libraries raise many kinds for 'no network'
@@ -133,7 +132,9 @@ def _fetch_audioldm(folder: Path) -> str:
 
     revision = str(HfApi().model_info(AUDIOLDM).sha)
     snapshot_download(
-        AUDIOLDM, revision=revision, local_dir=folder,
+        AUDIOLDM,
+        revision=revision,
+        local_dir=folder,
         allow_patterns=["model_index.json", *(f"{part}/*" for part in PARTS)],
     )
     shutil.rmtree(folder / ".cache", ignore_errors=True)

@@ -62,6 +62,10 @@ def _htk_filters() -> torch.Tensor:
 class SoundEncoder(nn.Module):
     """Audio tower: log-mel blocks, :class:`SoundNet`, two-layer projection, unit length."""
 
+    mean: torch.Tensor
+    std: torch.Tensor
+    filters: torch.Tensor
+
     def __init__(self, width: int = 512, dim: int = 512) -> None:
         super().__init__()
         self.net = SoundNet()
@@ -76,7 +80,10 @@ class SoundEncoder(nn.Module):
         wave = nn.functional.pad(wave, (N_FFT // 2, N_FFT // 2))
         spectrum = torch.stft(wave, N_FFT, HOP, window=window, center=False, return_complex=True)
         # No window normalisation, as in the upstream project's front end.
-        mel = torch.log10(1e4 * (self.filters @ spectrum.abs().square()) + 1).transpose(1, 2) / LOG_MAX
+        mel = (
+            torch.log10(1e4 * (self.filters @ spectrum.abs().square()) + 1).transpose(1, 2)
+            / LOG_MAX
+        )
         count = max(1, round(mel.shape[1] / BLOCK))
         if mel.shape[1] < BLOCK:
             mel = nn.functional.pad(mel, (0, 0, 0, BLOCK - mel.shape[1]))

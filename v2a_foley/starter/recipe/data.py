@@ -20,8 +20,27 @@ HELD_OUT_SOUNDS = frozenset(
     {"scratch", "minetest-data", "flare-game", "unknown-horizons", "pekka-kana-2-data"}
 )
 HELD_OUT_PICTURES = frozenset({"gcompris-qt-data", "scratch"})
-CONTINUOUS = ("rain", "wind", "water", "wave", "sea", "river", "engine", "fire", "crowd", "hum",
-              "ambien", "stream", "motor", "fan", "traffic", "machine", "siren", "alarm", "burn")
+CONTINUOUS = (
+    "rain",
+    "wind",
+    "water",
+    "wave",
+    "sea",
+    "river",
+    "engine",
+    "fire",
+    "crowd",
+    "hum",
+    "ambien",
+    "stream",
+    "motor",
+    "fan",
+    "traffic",
+    "machine",
+    "siren",
+    "alarm",
+    "burn",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +77,16 @@ def recordings(folder: Path, kinds: tuple[str, ...] = ("foley",)) -> list[Record
         if len(audio) < 800 or np.abs(audio).max() < 1e-3:
             continue
         found.append(
-            Recording(row["file"], row["cls"], row["caption"], row["licence"], row["package"],
-                      row["path"], row["package"] in HELD_OUT_SOUNDS, set_level(audio, RATE).astype(np.float16))
+            Recording(
+                row["file"],
+                row["cls"],
+                row["caption"],
+                row["licence"],
+                row["package"],
+                row["path"],
+                row["package"] in HELD_OUT_SOUNDS,
+                set_level(audio, RATE).astype(np.float16),
+            )
         )
     return found
 

@@ -103,10 +103,16 @@ def train(
     noiser = DDIMScheduler.from_config(SCHEDULE)
 
     def save(spent: float) -> None:
-        save_checkpoint(work / "unet.pt", {
-            "model": model.state_dict(), "average": average.module.state_dict(),
-            "optimizer": optimizer.state_dict(), "step": step, "spent": spent,
-        })
+        save_checkpoint(
+            work / "unet.pt",
+            {
+                "model": model.state_dict(),
+                "average": average.module.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "step": step,
+                "spent": spent,
+            },
+        )
 
     recent = 0.0
     for share in steps(budget, float(state.get("spent", 0.0)), save):

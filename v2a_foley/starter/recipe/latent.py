@@ -67,10 +67,16 @@ def train(items: list[Recording], work: Path, budget: float, batch: int = 8) -> 
     windows = Windows(items, seed=step)
 
     def save(spent: float) -> None:
-        save_checkpoint(work / "vae.pt", {
-            "model": model.state_dict(), "average": average.module.state_dict(),
-            "optimizer": optimizer.state_dict(), "step": step, "spent": spent,
-        })
+        save_checkpoint(
+            work / "vae.pt",
+            {
+                "model": model.state_dict(),
+                "average": average.module.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "step": step,
+                "spent": spent,
+            },
+        )
 
     for share in steps(budget, float(state.get("spent", 0.0)), save):
         waves, _ = windows.batch(batch)
@@ -89,8 +95,9 @@ def train(items: list[Recording], work: Path, budget: float, batch: int = 8) -> 
         average.update(model)
         step += 1
         if step % 50 == 0:
-            l1 = float(l1_loss(made, mel))
-            print(f"vae {share:.3f} step {step} loss {loss:.4f} l1 {l1:.4f} kl {posterior.kl().mean() / POSITIONS:.2f}", flush=True)
+            kl = float(posterior.kl().mean()) / POSITIONS
+            l1 = float(l1_loss(made.detach(), mel))
+            print(f"vae {share:.3f} step {step} l1 {l1:.4f} kl {kl:.2f}", flush=True)
     return average.module
 
 
@@ -98,10 +105,12 @@ def train(items: list[Recording], work: Path, budget: float, batch: int = 8) -> 
 def fold_statistics(model: AutoencoderKL, items: list[Recording]) -> None:
     """Make the latents zero-mean and unit-variance by channel, inside the quantisation layers."""
     windows = Windows(items, seed=99)
-    latents = torch.cat([
-        model.encode(mel_input(torch.from_numpy(windows.batch(16)[0]))).latent_dist.mean
-        for _ in range(24)
-    ])
+    latents = torch.cat(
+        [
+            model.encode(mel_input(torch.from_numpy(windows.batch(16)[0]))).latent_dist.mean
+            for _ in range(24)
+        ]
+    )
     mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     n = len(mean)
     weight = model.quant_conv.weight

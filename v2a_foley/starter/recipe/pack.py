@@ -56,8 +56,9 @@ def compact(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     }
 
 
-def write_clip(folder: Path, config: dict[str, Any], preprocess: dict[str, Any],
-               state: dict[str, torch.Tensor]) -> None:
+def write_clip(
+    folder: Path, config: dict[str, Any], preprocess: dict[str, Any], state: dict[str, torch.Tensor]
+) -> None:
     """An open_clip ``local-dir``."""
     folder.mkdir(parents=True, exist_ok=True)
     table = {"model_cfg": config, "preprocess_cfg": preprocess}
@@ -72,8 +73,9 @@ def write_sound(folder: Path, state: dict[str, torch.Tensor]) -> None:
     save_file(compact(state), folder / "model.safetensors", {"format": "pt"})
 
 
-def write_generator(folder: Path, unet: Any, vae: Any, schedule: dict[str, Any],
-                    text: Any, tokenizer: Any) -> None:
+def write_generator(
+    folder: Path, unet: Any, vae: Any, schedule: dict[str, Any], text: Any, tokenizer: Any
+) -> None:
     """A diffusers AudioLDM folder, half precision; Griffin-Lim in the vocoder's place."""
     unet.half().save_pretrained(folder / "unet")
     vae.half().save_pretrained(folder / "vae")
@@ -81,8 +83,10 @@ def write_generator(folder: Path, unet: Any, vae: Any, schedule: dict[str, Any],
     tokenizer.save_pretrained(folder / "tokenizer")
     for name, table in (
         ("scheduler/scheduler_config.json", schedule),
-        ("vocoder/config.json", {"model_type": "griffin_lim", "mean": MEL_MEAN,
-                                 "scale": MEL_SCALE, "iterations": 32}),
+        (
+            "vocoder/config.json",
+            {"model_type": "griffin_lim", "mean": MEL_MEAN, "scale": MEL_SCALE, "iterations": 32},
+        ),
     ):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

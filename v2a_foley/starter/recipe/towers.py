@@ -55,10 +55,18 @@ def clap_text(tokenizer: Any) -> torch.nn.Module:
     torch.manual_seed(3)
     return ClapTextModelWithProjection(
         ClapTextConfig(
-            vocab_size=len(tokenizer), hidden_size=192, num_hidden_layers=3,
-            num_attention_heads=4, intermediate_size=576, max_position_embeddings=80,
-            type_vocab_size=1, layer_norm_eps=1e-5, projection_dim=DIM, pad_token_id=1,
-            hidden_dropout_prob=0.05, attention_probs_dropout_prob=0.05,
+            vocab_size=len(tokenizer),
+            hidden_size=192,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            intermediate_size=576,
+            max_position_embeddings=80,
+            type_vocab_size=1,
+            layer_norm_eps=1e-5,
+            projection_dim=DIM,
+            pad_token_id=1,
+            hidden_dropout_prob=0.05,
+            attention_probs_dropout_prob=0.05,
         )
     )
 
@@ -82,8 +90,7 @@ def distil(
     torch.manual_seed(4)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-3)
     model.train()
-    count = 0
-    for share in steps(budget, 0.0, lambda spent: None):
+    for count, share in enumerate(steps(budget, 0.0, lambda spent: None), 1):
         index = torch.multinomial(weights, batch, replacement=False)
         chosen = [rng.choice(templates).format(texts[i]) for i in index.tolist()]
         made = normalize(encode(chosen), dim=-1)
@@ -95,7 +102,6 @@ def distil(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        count += 1
         if count % 100 == 0:
             cosine = float((made * wanted).sum(-1).mean())
             print(f"{name} {share:.3f} step {count} cosine {cosine:.3f}", flush=True)

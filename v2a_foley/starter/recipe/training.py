@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import copy
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
 
-def save_checkpoint(path: Path, state: dict[str, object]) -> None:
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` beside ``path`` and move it there in one step."""
     part = path.with_suffix(".part")
     torch.save(state, part)
-    os.replace(part, path)
+    part.replace(path)
 
 
-def load_checkpoint(path: Path) -> dict[str, object] | None:
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """The last checkpoint, or None where there is none."""
     return torch.load(path, weights_only=True) if path.exists() else None
 

@@ -18,6 +18,8 @@ HIDDEN = 1024  # open_clip's TimmModel head of kind "mlp" is 1280 -> 2 * dim -> 
 class Space(nn.Module):
     """Teacher's text embeddings to the joint space: remove the mean, keep the geometry."""
 
+    mean: torch.Tensor
+
     def __init__(self, names: torch.Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", names.mean(0))

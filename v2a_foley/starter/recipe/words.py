@@ -39,8 +39,13 @@ def teacher(texts: list[str], folder: Path) -> torch.Tensor:
     with torch.inference_mode():
         for at in range(0, len(order), 64):
             index = order[at : at + 64]
-            batch = tokenizer([texts[i] for i in index], padding=True, truncation=True,
-                              max_length=48, return_tensors="pt")
+            batch = tokenizer(
+                [texts[i] for i in index],
+                padding=True,
+                truncation=True,
+                max_length=48,
+                return_tensors="pt",
+            )
             hidden = model(**batch).last_hidden_state
             mask = batch["attention_mask"].unsqueeze(-1)
             out[index] = (hidden * mask).sum(1) / mask.sum(1)
