@@ -78,16 +78,14 @@ def deliver(
     wav = part_name(output.with_suffix(".wav"))
     try:
         write_wav(wav, mixed, overwrite=True)
-        mux(
-            info,
-            wav,
-            output,
-            metadata=_provenance(sheet),
-            overwrite=overwrite,
+        muxed = mux(
+            info, wav, output, metadata=_provenance(sheet), overwrite=overwrite,
             progress=lambda done: progress.stage(
-                "deliver", 0.6 + 0.4 * min(1, done / info.duration)
+                "deliver", 0.6 + 0.4 * min(1.0, done / info.duration)
             ),
-        )
+        )  # fmt: skip
+        for what in muxed.dropped:
+            progress.note(f"{output.name}: {what}")
         if files:
             _write_stems(sheet, settings, scene_files, loudness.gain_db)
             write_wav(files[-1], mixed, overwrite=overwrite)
@@ -148,7 +146,7 @@ def _mixed(foley: Sound, info: MediaInfo, mode: Any, audio_track: int, progress:
         return foley
     if not info.audio:
         progress.note(f"{info.path.name}: has no sound to mix with, the foley stands alone")
-        return foley
+        return combine(foley, None, mode)
     import numpy as np
 
     original = to_stereo(read_audio(info, track=audio_track))

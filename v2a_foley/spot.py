@@ -106,6 +106,7 @@ def spot(
         preset=preset,
         seed=seed,
     )
+    sheet.parent.mkdir(parents=True, exist_ok=True)
     saved = save(made, sheet)
     frames.save(seen.frames, saved.artefacts)
     return saved

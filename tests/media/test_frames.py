@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import math
 import weakref
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +64,7 @@ def sampled(shown: list[Frame], cuts: list[float], **options: float) -> list[lis
     assert sampler.times == sorted(sent.times)
     bounds = [0.0, *cuts, end]
     return [
-        [time for time in sampler.times if a <= time < b]
-        for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+        [time for time in sampler.times if a <= time < b] for a, b in itertools.pairwise(bounds)
     ]
 
 
@@ -88,7 +89,7 @@ def test_rate_and_caps_can_be_set() -> None:
     (times,) = sampled(running(20.0), [], rate=4.0, max_frames=8)
     assert len(times) == 8 + 9
     (times,) = sampled(running(20.0), [], rate=0.25, min_frames=2)
-    np.testing.assert_allclose(times, [2, 6, 10, 14, 18], atol=0.5)
+    np.testing.assert_allclose(times, [2, 6, 10, 14, 18], atol=0.7)
 
 
 def test_short_scenes_give_three_frames_spread_out() -> None:
@@ -98,7 +99,9 @@ def test_short_scenes_give_three_frames_spread_out() -> None:
 
 
 def test_frames_near_cuts_are_avoided() -> None:
-    for scene, (a, b) in zip(sampled(running(5.0), [1.8, 3.0]), [(0, 1.8), (1.8, 3.0)], strict=False):
+    for a, b, scene in zip(
+        [0, 1.8, 3.0], [1.8, 3.0, 5.0], sampled(running(5.0), [1.8, 3.0]), strict=True
+    ):
         assert len(scene) >= 3
         assert all(time + 0.04 - a >= 0.1 and b - time >= 0.1 for time in scene)
 
@@ -143,29 +146,38 @@ def test_batches_are_full_but_for_the_last() -> None:
     assert sent.sizes == [5, 5, 2]
 
 
-@pytest.mark.parametrize("lag", [0.1, 0.6])
-def test_few_images_are_held(lag: float) -> None:
-    """Images and undecoded pictures that live at one time, for a cut every 4 s at 60 fps."""
-    alive: weakref.WeakSet[np.ndarray] = weakref.WeakSet()
-    pictures: weakref.WeakSet[Frame] = weakref.WeakSet()
+class Picture:
+    """Stands for a decoded picture, which is large."""
 
-    class Watched(np.ndarray):
-        pass
 
-    def render() -> Image:
+class Watched(np.ndarray):
+    """An image that can be counted."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("lag", [0.04, 0.1, 0.6])
+def test_few_images_and_fewer_pictures_are_held(lag: float) -> None:
+    images: weakref.WeakSet[Watched] = weakref.WeakSet()
+    pictures: weakref.WeakSet[Picture] = weakref.WeakSet()
+
+    def render(picture: Picture) -> Image:
         image = LIVELY.copy().view(Watched)
-        alive.add(image)
+        images.add(image)
         return image
 
     known = Known([4.0 * n for n in range(1, 10)], lag)
     sampler = FrameSampler(known, lambda images, times: None)
-    most = 0
+    most_images = most_pictures = 0
     for number in range(40 * 60):
         known.move_to(number / 60)
-        sampler.add(Frame(number / 60, 1 / 60, LIVELY, render))
-        most = max(most, len(alive))
-    assert not pictures
-    assert most <= 12 + 16 + 60 * lag + 4
+        picture = Picture()
+        pictures.add(picture)
+        sampler.add(Frame(number / 60, 1 / 60, LIVELY, partial(render, picture)))
+        most_images = max(most_images, len(images))
+        most_pictures = max(most_pictures, len(pictures))
+    assert most_images <= 60 * lag + 12 + 16 + 5  # unsettled, an opening, a batch, spares
+    assert most_pictures <= 6
 
 
 @settings(max_examples=60, deadline=None)

@@ -128,6 +128,7 @@ def test_replace_and_mix() -> None:
     foley, original = noise(0.1, seed=1), noise(0.1, seed=2)
     assert combine(foley, original, MixMode.REPLACE) is foley
     np.testing.assert_array_equal(combine(foley, original, MixMode.MIX), foley + original)
+    assert combine(foley, None, MixMode.DUCK) is foley
     with pytest.raises(InputError, match="one length"):
         combine(foley, original[:-1], MixMode.MIX)
 

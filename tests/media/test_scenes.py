@@ -93,6 +93,18 @@ def test_flicker_is_no_cut_but_what_follows_is() -> None:
     assert len(cuts_of(frames(snow + [look(1)] * 40))) <= 1
 
 
+def test_cut_between_colours_of_one_brightness() -> None:
+    rng = np.random.default_rng(0)
+    grain = rng.integers(-4, 5, (60, 72, 96, 1))
+    red, green = np.array([200, 40, 60]), np.array([60, 111, 60])
+    shown = [
+        np.clip(colour + grain[n], 0, 255).astype(np.uint8)
+        for n in range(60)
+        for colour in [red if n < 30 else green]
+    ]
+    assert cuts_of(frames(shown)) == [1.2]
+
+
 def moving(step: int, count: int, seed: int = 3) -> list[Image]:
     """A picture that slides by ``step`` px a frame."""
     wide = np.kron(

@@ -88,7 +88,7 @@ def exits(debug: bool) -> Iterator[None]:
     """Turn whatever goes wrong inside into a line on stderr and an exit code."""
     try:
         yield
-    except (typer.Exit, typer.Abort):
+    except typer.Exit:
         raise
     except KeyboardInterrupt:
         console.error("interrupted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -152,10 +153,8 @@ def pull(
 
 
 def _consent() -> bool:
-    try:
-        return typer.confirm("Fetch it under these licences?", err=True)
-    except typer.Abort:  # nobody there to answer
-        return False
+    console.say("Fetch it under these licences? [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def in_bytes(count: int) -> str:

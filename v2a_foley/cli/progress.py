@@ -62,9 +62,10 @@ class Messages:
 
 
 class InLog:
-    """Prints the end of each stage, and how far a long one is every ten seconds."""
+    """Prints the end of each stage, and every so many seconds how far a long one is."""
 
-    def __init__(self) -> None:
+    def __init__(self, every: float = EVERY) -> None:
+        self._every = every
         self._begun: dict[str, float] = {}
         self._told: dict[str, float] = {}
         self._ended: set[str] = set()
@@ -77,7 +78,7 @@ class InLog:
             if name not in self._ended:
                 self._ended.add(name)
                 console.say(f"{name}: done in {now - begun:.1f} s")
-        elif now - self._told.setdefault(name, now) >= EVERY:
+        elif now - self._told.setdefault(name, now) >= self._every:
             self._told[name] = now
             console.say(f"{name}: {share:.0%}")
 

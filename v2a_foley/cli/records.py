@@ -65,7 +65,7 @@ def scene_table(records: Sequence[Mapping[str, Any]]) -> str:
         "end": lambda each: f"{each['end']:.3f}",
         "length": lambda each: f"{each['length']:.3f}",
         "preset": lambda each: each["preset"],
-        "tags": lambda each: tags(each["tags"]),
+        "tags": lambda each: tags(each["tags"][:3]),
         "seed": lambda each: str(each["seed"]),
         "cached": lambda each: "yes" if each["cached"] else "no",
         "similarity": lambda each: _or_dash(each["similarity"]),
@@ -82,6 +82,11 @@ def scene_table(records: Sequence[Mapping[str, Any]]) -> str:
 def tags(of: Sequence[Tag]) -> str:
     """Tags with their scores on one line."""
     return ", ".join(f"{tag.concept} {tag.score:.2f}" for tag in of)
+
+
+def notes(made: Sequence[RenderedScene]) -> list[str]:
+    """What is worth telling of single scenes, a line each."""
+    return [f"scene {each.id}: {note}" for each in made for note in each.notes]
 
 
 def levels(of: Delivery) -> str:

@@ -152,6 +152,8 @@ def run(
         )  # fmt: skip
     record = _record(result, models.pack)
     messages.detail(records.scene_table(record["scenes"]))
+    for note in records.notes(result.scenes):
+        messages.say(note)
     cached = sum(scene.cached for scene in result.scenes)
     messages.say(
         f"{len(result.scenes)} scenes ({cached} made before), {records.levels(result.delivery)}, "

@@ -94,6 +94,8 @@ def render(
         made = library_render(loaded, models=models, overrides=overrides, progress=progress)
     rows = records.rendered(made, loaded)
     messages.detail(records.scene_table(rows))
+    for note in records.notes(made):
+        messages.say(note)
     messages.say(f"{len(made)} scenes ({sum(each.cached for each in made)} made before)")
     if as_json:
         pack = records.pack(models.pack)

@@ -169,7 +169,7 @@ def _trial(info: MediaInfo, muxer: str, streams: list[int]) -> MediaError | None
 def plan_streams(info: MediaInfo, container: Container, *, keep_original: bool) -> Plan:
     """Decide for every stream of the source but its picture whether and how it goes along."""
     plan = Plan([])
-    plan.add(info.stream, "v")
+    plan.add(info.stream, "v", **_tag(info, container))
     plan.counts["a"] = 1  # the new track's place
     if info.chapters and not container.chapters:
         plan.dropped.append("chapters")
@@ -189,6 +189,12 @@ def plan_streams(info: MediaInfo, container: Container, *, keep_original: bool) 
             elif stream.type == "data":
                 _plan_data(plan, stream, container, info)
     return plan
+
+
+def _tag(info: MediaInfo, container: Container) -> dict[str, str]:
+    """Name HEVC as Apple's players want it, where the source has no name of that kind itself."""
+    new = container.muxer in ("mp4", "mov") and "mov" not in info.container
+    return {"tag": "hvc1"} if new and info.codec == "hevc" else {}
 
 
 def _movflags(container: Container, tags: Mapping[str, str]) -> dict[str, str]:

@@ -137,18 +137,6 @@ def pipe(
             raise child.feed_error
 
 
-def log_of(job: Any, *, subject: Path | str) -> str:
-    """Run ffmpeg at log level ``info`` and return what it said, for filters that only report.
-
-    Raises:
-        MediaError: ffmpeg failed.
-    """
-    arguments = ["-nostdin", "-hide_banner", "-nostats", "-loglevel", "info", *_arguments(job)]
-    with _child(arguments, subject, keep=None) as child:
-        child.out.read()
-    return "\n".join(child.log)
-
-
 def _arguments(job: Any) -> list[str]:
     if isinstance(job, Sequence):
         return [str(argument) for argument in job]
@@ -193,9 +181,7 @@ class _Child:
 
 
 @contextmanager
-def _child(
-    arguments: Sequence[str], subject: Path | str, *, keep: int | None = LOG_LINES
-) -> Iterator[_Child]:
+def _child(arguments: Sequence[str], subject: Path | str) -> Iterator[_Child]:
     """Run ffmpeg around the block: killed if the block fails, judged by its exit code if not."""
     process = subprocess.Popen(
         [ffmpeg_exe(), *arguments],
@@ -204,7 +190,7 @@ def _child(
         stderr=subprocess.PIPE,
     )
     assert process.stdout is not None
-    child = _Child(process, process.stdout, deque(maxlen=keep))
+    child = _Child(process, process.stdout, deque(maxlen=LOG_LINES))
     # stderr is drained beside stdout: a full pipe would stop the child for ever.
     drain = threading.Thread(target=child.read_log, daemon=True)
     drain.start()

@@ -129,16 +129,16 @@ def _search(
         return _gated(_block_loudness(audio, _limiting_gain(envelope, gain_db, limit - HEADROOM)))
 
     high = (most, loudness(most))
-    wanted = min(target, high[1] - TOLERANCE) if high[1] < target - TOLERANCE else target
+    if high[1] < target - TOLERANCE:
+        tries = (low[0] + reduction for reduction in (0.0, 1.0, 2.0, 4.0, 8.0, 16.0))
+        return next((g for g in tries if loudness(g) >= high[1] - TOLERANCE), most)
     for _ in range(TRIES):
-        if high[1] - low[1] < AIM or wanted <= low[1]:
-            return low[0]
-        share = (wanted - low[1]) / (high[1] - low[1])  # regula falsi, kept off the ends
-        gain_db = low[0] + (high[0] - low[0]) * min(max(share, 0.1), 0.9)
+        share = (target - low[1]) / max(high[1] - low[1], AIM)
+        gain_db = low[0] + (high[0] - low[0]) * min(max(share, 0.1), 0.9)  # regula falsi
         middle = (gain_db, loudness(gain_db))
-        if abs(middle[1] - wanted) <= AIM:
+        if abs(middle[1] - target) <= AIM:
             return gain_db
-        low, high = (middle, high) if middle[1] < wanted else (low, middle)
+        low, high = (middle, high) if middle[1] < target else (low, middle)
     return high[0]
 
 
@@ -161,9 +161,9 @@ def _limit(audio: Sound, envelope: Nodes, gain_db: float, limit: float) -> tuple
 
 def _note(samples: int, before: float, after: float, target: float, limit: float) -> str:
     if samples < SHORTEST * RATE:
-        return f"shorter than {SHORTEST} s, which has no loudness: the level is as it was"
+        return f"shorter than {SHORTEST} s, which has no loudness: only the limit was kept"
     if not math.isfinite(before):
-        return "nothing in it is above -70 LUFS: the level is as it was"
+        return "nothing in it is above -70 LUFS: only the limit was kept"
     if abs(after - target) <= TOLERANCE:
         return ""
     return (

@@ -175,17 +175,20 @@ def _fade(piece: Sound, samples: int) -> None:
     piece[:samples] *= equal_power_fade(samples)[:, np.newaxis]
 
 
-def combine(foley: Sound, original: Sound, mode: MixMode, *, duck: Duck | None = None) -> Sound:
+def combine(
+    foley: Sound, original: Sound | None, mode: MixMode, *, duck: Duck | None = None
+) -> Sound:
     """Return the foley with the video's own sound: both ``(samples, 2)`` and equally long.
 
-    The result may exceed full scale; see :func:`v2a_foley.media.loudness.normalise`.
+    A video without sound has None as its original. The result may exceed full scale; see
+    :func:`v2a_foley.media.loudness.normalise`.
 
     Raises:
-        InputError: the two do not have one shape, or a duck value is out of ffmpeg's range.
+        InputError: the two do not have one shape, or a duck value is out of range.
     """
-    if mode is MixMode.REPLACE:
+    if mode is MixMode.REPLACE or original is None:
         return foley
-    if foley.shape != original.shape:
+    if foley.shape != original.shape or foley.shape[1:] != (2,):
         raise InputError(
             f"foley {foley.shape} and original {original.shape} must have one length, in stereo"
         )

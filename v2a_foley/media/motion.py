@@ -26,20 +26,20 @@ class MotionCurve:
     def __init__(self) -> None:
         self._times = array("f")
         self._values = array("f")
-        self._last: Frame | None = None
+        self._last: tuple[float, NDArray[np.float32]] | None = None
 
     def add(self, frame: Frame) -> None:
-        last = self._last
-        if last is None:
-            self._last = frame
-        elif _bin(frame.time) > _bin(last.time):
-            change = float(np.abs(frame.luma - last.luma).mean()) / 255
+        if self._last is not None:
+            time, luma = self._last
+            if _bin(frame.time) == _bin(time):
+                return
+            change = float(np.abs(frame.luma - luma).mean()) / 255
             self._times.append(frame.time)
-            self._values.append(change / (frame.time - last.time))
-            self._last = frame
+            self._values.append(change / (frame.time - time))
+        self._last = frame.time, frame.luma
 
     def finish(self, duration: float) -> None:
-        self._last = None
+        """Nothing is left to do: the curve is complete with the last frame."""
 
     @property
     def times(self) -> NDArray[np.float32]:

@@ -82,10 +82,13 @@ METHODS = tuple(_METHODS)
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a recent frame looked like, and how far that was from the frame before (mean luma)."""
+    """A recent frame, and how far it was from the one before: mean absolute difference of RGB.
+
+    Colour counts: two shots may well be of the same brightness.
+    """
 
     time: float
-    luma: NDArray[np.float32]
+    picture: NDArray[np.int16]
     change: float
 
 
@@ -156,8 +159,9 @@ class SceneDetector:
             self.cuts.append(cut)
 
     def _look(self, frame: Frame) -> None:
-        change = _difference(frame.luma, self._looks[-1].luma) if self._looks else 0.0
-        self._looks.append(_Look(frame.time, frame.luma, change))
+        picture = frame.thumbnail.astype(np.int16)
+        change = _difference(picture, self._looks[-1].picture) if self._looks else 0.0
+        self._looks.append(_Look(frame.time, picture, change))
         while len(self._looks) > 2 * _FLASH_SPAN and self._looks[0].time < frame.time - _HISTORY:
             del self._looks[0]
 
@@ -182,7 +186,7 @@ class SceneDetector:
         before = self._looks[max(0, index - _FLASH_SPAN) : index]
         after = self._looks[index : index + _FLASH_SPAN]
         limit = self._looks[index].change / 2
-        return any(_difference(old.luma, new.luma) < limit for old in before for new in after)
+        return any(_difference(a.picture, b.picture) < limit for a in before for b in after)
 
     def _stands_out(self, cut: float) -> bool:
         """Whether the cut changes more than motion does.
@@ -199,5 +203,5 @@ class SceneDetector:
         return not moving or change >= _STAND_OUT * self._threshold * sum(moving) / len(moving)
 
 
-def _difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def _difference(a: NDArray[np.int16], b: NDArray[np.int16]) -> float:
     return float(np.abs(a - b).mean())

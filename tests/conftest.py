@@ -1,0 +1,35 @@
+"""What all tests share: private folders, and the models, loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.media.clips import shots
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Caches, configuration and fetched packs of the tests, apart from the user's."""
+    folder = tmp_path_factory.mktemp("user")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("CACHE", "CONFIG", "DATA"):
+            patch.setenv(f"V2A_FOLEY_{name}_DIR", str(folder / name.lower()))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def starter() -> object:
+    """The starter pack's models on the CPU."""
+    from v2a_foley.models.bundle import Models
+
+    return Models("starter", "cpu")
+
+
+@pytest.fixture(scope="session")
+def three_shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A silent clip of three shots: 1.2, 2 and 0.8 seconds."""
+    return shots(tmp_path_factory.mktemp("clips") / "three shots.mp4", [1.2, 2.0, 0.8])
