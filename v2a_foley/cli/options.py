@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from v2a_foley.models.bundle import Models
     from v2a_foley.spot import SpotSettings
 
+AUTO = "auto"
+
 Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="The video.", show_default=False)]
 Sheet = Annotated[Path, typer.Argument(metavar="SHEET", help="A cue sheet.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -89,7 +91,7 @@ class ModelChoice:
         ),
     ] = "auto"  # fmt: skip
 
-    def find(self, usual: str = "auto") -> Models:
+    def find(self, usual: str = AUTO) -> Models:
         """The chosen models, none loaded yet; ``usual`` is the pack where none was named."""
         from v2a_foley.models.bundle import Models
 
@@ -98,15 +100,17 @@ class ModelChoice:
         return Models(self.pack or usual, self.device, self.mapper)
 
 
-def announce(models: Models, messages: Messages) -> None:
-    """Say which models run and what their licences ask for; fails if the device is not there."""
-    from v2a_foley.models import packs
+def announce(models: Models, asked: str | None, messages: Messages) -> None:
+    """Say which models run and what their licences ask for; fails if the device is not there.
 
+    ``asked`` is the pack's name as it was stated, None where none was.
+    """
     pack = models.pack
     messages.say(f"model pack: {pack.name} {pack.version}, on {models.device}")
-    if pack.name == "starter" and "foundation" not in packs.available():
+    if asked in (None, AUTO) and pack.name == "starter":
         messages.say(
-            "  starter is small; 'v2a-foley models pull foundation' fetches the released AudioLDM"
+            "  the foundation pack is not here, so the small one runs: 'v2a-foley models pull"
+            " foundation' fetches it"
         )
     if not pack.commercial:
         messages.say(f"  not for commercial use: see 'v2a-foley models info {pack.name}'")

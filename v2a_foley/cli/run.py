@@ -10,6 +10,7 @@ import typer
 
 from v2a_foley.cli import console, records
 from v2a_foley.cli.options import (
+    AUTO,
     AudioTrack,
     Json,
     ModelChoice,
@@ -75,7 +76,7 @@ class Job:
         from v2a_foley import cuesheet
 
         if self.cue_sheet is None or not self.spotted:
-            return "auto"
+            return AUTO
         return cuesheet.load(self.cue_sheet).pack
 
     def check(self, spotting: Spotting) -> MediaInfo:
@@ -136,14 +137,15 @@ def run(
     """
     info = job.check(spotting)
     how = spotting.settings()
-    models = choice.find(job.pack())
+    pack = choice.pack or job.pack()
+    models = choice.find(pack)
     if dry_run:
         plan = _plan(job, info, models, overrides)
         console.out(console.as_json(plan) if as_json else console.pairs(_in_words(plan)))
         return
     from v2a_foley.foley import foley
 
-    announce(models, messages)
+    announce(models, pack, messages)
     with messages.progress() as progress:
         result = foley(
             job.video, job.target, models=models, sheet=job.cue_sheet, preset=job.preset,

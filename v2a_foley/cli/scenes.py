@@ -79,7 +79,7 @@ def _of_video(
     probe(video)
     how = spotting.settings()
     models = choice.find()
-    announce(models, messages)
+    announce(models, choice.pack, messages)
     with tempfile.TemporaryDirectory() as folder, messages.progress() as progress:
         sheet = spot(
             video, Path(folder) / "scenes.cues.toml", models=models, settings=how, progress=progress

@@ -60,7 +60,7 @@ def spot(
     check_output(target, [video], overwrite=overwrite)
     how = spotting.settings()
     models = choice.find()
-    announce(models, messages)
+    announce(models, choice.pack, messages)
     with messages.progress() as progress:
         sheet = library_spot(
             video, target, models=models, preset=preset, seed=seed or 0, settings=how,
@@ -89,7 +89,7 @@ def render(
 
     loaded = cuesheet.load(sheet)
     models = choice.find(loaded.pack)
-    announce(models, messages)
+    announce(models, choice.pack or loaded.pack, messages)
     with messages.progress() as progress:
         made = library_render(loaded, models=models, overrides=overrides, progress=progress)
     rows = records.rendered(made, loaded)

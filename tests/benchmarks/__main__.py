@@ -1,0 +1,15 @@
+"""``python -m tests.benchmarks spot|run|memory|foundation``"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+NAMES = ("spot", "run", "memory", "foundation")
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
+        raise SystemExit(f"usage: python -m tests.benchmarks {'|'.join(NAMES)}")
+    importlib.import_module(f"tests.benchmarks.{sys.argv[1]}").main(*sys.argv[2:])
