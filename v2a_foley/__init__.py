@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from v2a_foley.cuesheet import CueSheet, Scene
-    from v2a_foley.deliver import Delivery, deliver
+    from v2a_foley.delivery import Delivery, deliver
     from v2a_foley.errors import FoleyError
-    from v2a_foley.foley import Result, foley
     from v2a_foley.models.bundle import Models
+    from v2a_foley.pipeline import Result, foley
     from v2a_foley.presets import Preset
-    from v2a_foley.render import RenderedScene, render
-    from v2a_foley.spot import SpotSettings, spot
+    from v2a_foley.rendering import RenderedScene, render
+    from v2a_foley.spotting import SpotSettings, spot
 
 _HOMES = {
-    "CueSheet": "cuesheet", "Scene": "cuesheet", "Delivery": "deliver", "deliver": "deliver",
-    "FoleyError": "errors", "Result": "foley", "foley": "foley", "Models": "models.bundle",
-    "Preset": "presets", "RenderedScene": "render", "render": "render",
-    "SpotSettings": "spot", "spot": "spot",
+    "CueSheet": "cuesheet", "Scene": "cuesheet", "Delivery": "delivery", "deliver": "delivery",
+    "FoleyError": "errors", "Result": "pipeline", "foley": "pipeline", "Models": "models.bundle",
+    "Preset": "presets", "RenderedScene": "rendering", "render": "rendering",
+    "SpotSettings": "spotting", "spot": "spotting",
 }  # fmt: skip
 
 __all__ = [

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from v2a_foley.cli.options import Spotting
-from v2a_foley.spot import SpotSettings
+from v2a_foley.spotting import SpotSettings
 
 
 def test_the_scenes_of_a_video_need_no_model_without_tags(cli: Cli, video: Path):

@@ -16,7 +16,7 @@ WORDS = ["a dog barking", "heavy rain", "music, speech", "footsteps on gravel", 
 
 @dataclass(frozen=True)
 class Size:
-    """Widths of one AudioLDM; ``FULL`` is cvssp/audioldm-s-full-v2 (the public conversion script)."""
+    """Widths of one AudioLDM; ``FULL`` is cvssp/audioldm-s-full-v2 (public conversion script)."""
 
     unet: tuple[int, ...]
     vae: tuple[int, ...]
@@ -58,7 +58,9 @@ def write_audioldm(folder: Path, size: Size = SMALL, *, bins: bool = False) -> P
         normalize_before=False,
     ))  # fmt: skip
     tokenizer = write_tokenizer(folder / "tokenizer")
-    text = ClapTextModelWithProjection(clap_text_config(size, 50265 if size is FULL else len(tokenizer)))
+    text = ClapTextModelWithProjection(
+        clap_text_config(size, 50265 if size is FULL else len(tokenizer))
+    )
     for name, part in (("unet", unet), ("vae", vae), ("vocoder", vocoder), ("text_encoder", text)):
         part.save_pretrained(folder / name)
         if bins:
@@ -79,9 +81,15 @@ def clap_text_config(size: Size, vocabulary: int) -> Any:
     from transformers import ClapTextConfig
 
     return ClapTextConfig(
-        vocab_size=vocabulary, hidden_size=size.text_width, num_hidden_layers=size.text_layers,
-        num_attention_heads=size.heads, intermediate_size=4 * size.text_width,
-        max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5, projection_dim=512,
+        vocab_size=vocabulary,
+        hidden_size=size.text_width,
+        num_hidden_layers=size.text_layers,
+        num_attention_heads=size.heads,
+        intermediate_size=4 * size.text_width,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        projection_dim=512,
     )
 
 

@@ -69,7 +69,7 @@ def test_altered_file_is_refused_by_its_loader(copied: Path) -> None:
     assert [file for file, whole in packs.verify(pack) if not whole] == [
         "clip/open_clip_model.safetensors"
     ]
-    with pytest.raises(ModelError, match="open_clip_model.safetensors is damaged"):
+    with pytest.raises(ModelError, match=r"open_clip_model\.safetensors is damaged"):
         packs.require_intact(pack, "clip/")
     packs.require_intact(pack, "sound/")
 

@@ -19,7 +19,7 @@ from v2a_foley.presets import Overrides, Parameter, Value, parameters
 if TYPE_CHECKING:
     from v2a_foley.cli.progress import Messages
     from v2a_foley.models.bundle import Models
-    from v2a_foley.spot import SpotSettings
+    from v2a_foley.spotting import SpotSettings
 
 AUTO = "auto"
 
@@ -151,7 +151,7 @@ class Spotting:
     def settings(self) -> SpotSettings:
         """As the library takes it, checked."""
         from v2a_foley.media.scenes import SceneDetector
-        from v2a_foley.spot import SpotSettings
+        from v2a_foley.spotting import SpotSettings
 
         settings = SpotSettings(**self.given)  # type: ignore[arg-type]
         SceneDetector(settings.detector, threshold=settings.threshold, min_scene=settings.min_scene)

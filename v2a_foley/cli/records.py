@@ -10,10 +10,10 @@ from v2a_foley.cli import console
 
 if TYPE_CHECKING:
     from v2a_foley.cuesheet import CueSheet, Scene
-    from v2a_foley.deliver import Delivery
+    from v2a_foley.delivery import Delivery
     from v2a_foley.models.packs import Pack
     from v2a_foley.presets import Tag
-    from v2a_foley.render import RenderedScene
+    from v2a_foley.rendering import RenderedScene
 
 
 def pack(of: Pack) -> dict[str, Any]:

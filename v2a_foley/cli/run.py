@@ -28,10 +28,10 @@ from v2a_foley.errors import InputError
 from v2a_foley.presets import Overrides
 
 if TYPE_CHECKING:
-    from v2a_foley.foley import Result
     from v2a_foley.media.probe import MediaInfo
     from v2a_foley.models.bundle import Models
     from v2a_foley.models.packs import Pack
+    from v2a_foley.pipeline import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Job:
     @property
     def target(self) -> Path:
         """The video to write."""
-        from v2a_foley.foley import default_output
+        from v2a_foley.pipeline import default_output
 
         return self.output or default_output(self.video)
 
@@ -86,7 +86,7 @@ class Job:
             InputError: naming the first thing that is wrong.
         """
         from v2a_foley import presets
-        from v2a_foley.deliver import TRACK
+        from v2a_foley.delivery import TRACK
         from v2a_foley.media.containers import check_container
         from v2a_foley.media.files import check_output
         from v2a_foley.media.probe import probe
@@ -143,7 +143,7 @@ def run(
         plan = _plan(job, info, models, overrides)
         console.out(console.as_json(plan) if as_json else console.pairs(_in_words(plan)))
         return
-    from v2a_foley.foley import foley
+    from v2a_foley.pipeline import foley
 
     announce(models, pack, messages)
     with messages.progress() as progress:

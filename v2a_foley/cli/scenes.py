@@ -60,7 +60,7 @@ def _of_sheet(path: Path) -> list[dict[str, Any]]:
 
 
 def _of_picture(video: Path, spotting: Spotting, messages: Messages) -> list[dict[str, Any]]:
-    from v2a_foley.spot import detect
+    from v2a_foley.spotting import detect
 
     with messages.progress() as progress:
         times = detect(video, spotting.settings(), progress)
@@ -74,7 +74,7 @@ def _of_video(
     video: Path, choice: ModelChoice, spotting: Spotting, messages: Messages
 ) -> list[dict[str, Any]]:
     from v2a_foley.media.probe import probe
-    from v2a_foley.spot import spot
+    from v2a_foley.spotting import spot
 
     probe(video)
     how = spotting.settings()

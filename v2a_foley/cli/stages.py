@@ -51,7 +51,7 @@ def spot(
     from v2a_foley import presets
     from v2a_foley.media.files import check_output
     from v2a_foley.media.probe import probe
-    from v2a_foley.spot import spot as library_spot
+    from v2a_foley.spotting import spot as library_spot
 
     target = output or video.with_name(f"{video.stem}.cues.toml")
     if preset is not None:
@@ -85,7 +85,7 @@ def render(
     What has not changed since the last time is not made again. Prints the names of the stems.
     """
     from v2a_foley import cuesheet
-    from v2a_foley.render import render as library_render
+    from v2a_foley.rendering import render as library_render
 
     loaded = cuesheet.load(sheet)
     models = choice.find(loaded.pack)
@@ -127,8 +127,8 @@ def deliver(
     Needs no model. Prints the name of what was written.
     """
     from v2a_foley import cuesheet
-    from v2a_foley.deliver import deliver as library_deliver
-    from v2a_foley.foley import default_output
+    from v2a_foley.delivery import deliver as library_deliver
+    from v2a_foley.pipeline import default_output
 
     loaded = cuesheet.load(sheet)
     with messages.progress() as progress:

@@ -113,6 +113,7 @@ def load(folder: Path) -> Pack:
             f"{path}: missing or wrong entry {error}; install the pack again"
         ) from None
     missing = [file for file in pack.files if not (pack.folder / file).is_file()]
+    missing += [part.name for part in (pack.clip, pack.generator) if not part.is_dir()]
     if missing:
         raise ModelError(
             f"model pack '{pack.name}' at {folder} lacks {missing[0]}"

@@ -90,6 +90,9 @@ def spot(
     info = probe(video)
     mark = fingerprint(video)
     seen = _seen(info, mark, models, settings, progress)
+    progress.stage("load", 0.0)
+    models.bank  # noqa: B018 - embeds the phrases where this pack has not been used before
+    progress.stage("load", 1.0)
     known = [] if preset else presets.load_all()
     scenes = []
     for number, (start, end) in enumerate(seen.scenes, 1):

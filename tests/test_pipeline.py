@@ -12,12 +12,12 @@ import soundfile
 from tests.material import FOLDER
 from tests.media.made import ebur128, frame_hashes
 from v2a_foley import cuesheet
-from v2a_foley.deliver import TRACK, deliver
+from v2a_foley.delivery import TRACK, deliver
 from v2a_foley.errors import CueSheetError, FoleyError, InputError, MediaError
-from v2a_foley.foley import Result, default_output, foley
 from v2a_foley.media.audio import read_audio
 from v2a_foley.media.probe import probe
 from v2a_foley.models.bundle import Models
+from v2a_foley.pipeline import Result, default_output, foley
 from v2a_foley.stems import stem_path
 
 FAST = {"generation": {"steps": 4, "candidates": 1}}
@@ -80,9 +80,7 @@ def test_a_kept_sheet_is_used_with_its_edits(
     from v2a_foley import frames
 
     frames.save(frames.load(made.sheet.artefacts), sheet.artefacts)
-    result = foley(
-        three_shots, tmp_path / "out.mp4", models=starter, sheet=edited, overrides=FAST
-    )
+    result = foley(three_shots, tmp_path / "out.mp4", models=starter, sheet=edited, overrides=FAST)
     assert all(scene.cached for scene in result.scenes)
     audio = read_audio(probe(result.delivery.output))
     level = [
@@ -92,9 +90,7 @@ def test_a_kept_sheet_is_used_with_its_edits(
     assert level[1] < 0.1 * max(level[0], level[2])
 
 
-def test_a_sheet_of_another_video_is_refused(
-    made: Result, starter: Models, tmp_path: Path
-) -> None:
+def test_a_sheet_of_another_video_is_refused(made: Result, starter: Models, tmp_path: Path) -> None:
     with pytest.raises(CueSheetError, match="belongs to another video"):
         foley(BUNNY, tmp_path / "out.mp4", models=starter, sheet=made.sheet.path)
 
@@ -161,7 +157,7 @@ def test_the_output_may_not_be_the_input(three_shots: Path, starter: Models) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["-v.mp4", "a:b.mp4", "it's \"quoted\" & spaced.mp4", "\U0001f3ac.mp4", "new\nline.mp4"]
+    "name", ["-v.mp4", "a:b.mp4", 'it\'s "quoted" & spaced.mp4', "\U0001f3ac.mp4", "new\nline.mp4"]
 )
 def test_awkward_names(
     name: str, three_shots: Path, starter: Models, tmp_path: Path,

@@ -11,8 +11,8 @@ from v2a_foley import cuesheet
 from v2a_foley.cuesheet import CueSheet
 from v2a_foley.errors import ModelError
 from v2a_foley.models.bundle import Models
-from v2a_foley.render import handles, render
-from v2a_foley.spot import spot
+from v2a_foley.rendering import handles, render
+from v2a_foley.spotting import spot
 
 FAST = {"generation": {"steps": 4, "candidates": 1}}
 
@@ -68,9 +68,7 @@ def test_a_scene_alone_is_the_same_as_among_others(
 
 def test_the_best_of_several_is_kept(sheet: CueSheet, starter: Models) -> None:
     one = render(sheet, models=starter, overrides=FAST)
-    many = render(
-        sheet, models=starter, overrides={"generation": {"steps": 4, "candidates": 4}}
-    )
+    many = render(sheet, models=starter, overrides={"generation": {"steps": 4, "candidates": 4}})
     for single, best in zip(one, many, strict=True):
         assert best.candidates == 4
         assert single.similarity is not None

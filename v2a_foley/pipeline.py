@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from v2a_foley import cache, cuesheet
 from v2a_foley.cuesheet import CueSheet
-from v2a_foley.deliver import Delivery, deliver
+from v2a_foley.delivery import Delivery, check_targets, deliver
 from v2a_foley.errors import CueSheetError
 from v2a_foley.media.files import check_output
 from v2a_foley.media.probe import probe
 from v2a_foley.presets import Overrides
 from v2a_foley.progress import SILENT, Progress
-from v2a_foley.render import RenderedScene, render
-from v2a_foley.spot import DEFAULTS, SpotSettings, fingerprint, spot
+from v2a_foley.rendering import RenderedScene, render
+from v2a_foley.spotting import DEFAULTS, SpotSettings, fingerprint, spot
 
 if TYPE_CHECKING:
     from v2a_foley.models.bundle import Models
@@ -77,6 +77,7 @@ def foley(
             settings=settings,
             progress=progress,
         )
+    check_targets(spotted, target, stems, overwrite=overwrite)
     seconds["spot"] = time.perf_counter() - begun
     begun = time.perf_counter()
     scenes = render(spotted, models=models, overrides=overrides, progress=progress)

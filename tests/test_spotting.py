@@ -10,7 +10,7 @@ from tests.media.clips import shots
 from v2a_foley import cuesheet, frames
 from v2a_foley.errors import CueSheetError, FoleyError, PresetError
 from v2a_foley.models.bundle import Models
-from v2a_foley.spot import SpotSettings, detect, spot, tag
+from v2a_foley.spotting import SpotSettings, detect, spot, tag
 
 BUNNY = FOLDER / "clips" / "big_buck_bunny.mp4"
 
@@ -40,7 +40,9 @@ def test_frames_are_kept_beside_the_sheet(
     assert len(seen.motion) == len(seen.motion_times) > 50
 
 
-def test_a_second_spotting_sees_the_same(three_shots: Path, starter: Models, tmp_path: Path) -> None:
+def test_a_second_spotting_sees_the_same(
+    three_shots: Path, starter: Models, tmp_path: Path
+) -> None:
     one = spot(three_shots, tmp_path / "one.cues.toml", models=starter)
     two = spot(three_shots, tmp_path / "two.cues.toml", models=starter)
     assert [s.tags for s in one.scenes] == [s.tags for s in two.scenes]

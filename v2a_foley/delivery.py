@@ -58,11 +58,8 @@ def deliver(
     from v2a_foley.media.mix import MixMode, assemble
     from v2a_foley.media.mux import mux
 
+    files = check_targets(sheet, output, stems, overwrite=overwrite)
     info = _source(sheet)
-    scene_files = [] if stems is None else [stems / f"{scene.id}.wav" for scene in sheet.scenes]
-    files = [] if stems is None else [*scene_files, stems / TRACK]
-    for path in (output, *files):
-        check_output(path, [info.path], overwrite=overwrite)
     track = resolve(sheet, None, command_line=overrides)
     mode = MixMode(track.mix.mode)
     if mode is not MixMode.REPLACE and info.audio and audio_track >= len(info.audio):
@@ -87,12 +84,24 @@ def deliver(
         for what in muxed.dropped:
             progress.note(f"{output.name}: {what}")
         if files:
-            _write_stems(sheet, settings, scene_files, loudness.gain_db)
+            _write_stems(sheet, settings, files, loudness.gain_db)
             write_wav(files[-1], mixed, overwrite=overwrite)
     finally:
         wav.unlink(missing_ok=True)
     progress.stage("deliver", 1.0)
     return Delivery(output, sheet.duration, loudness, tuple(files))
+
+
+def check_targets(
+    sheet: CueSheet, output: Path, stems: Path | None, *, overwrite: bool
+) -> list[Path]:
+    """Refuse what cannot or must not be written; the stems' files, the whole track last."""
+    files = []
+    if stems is not None:
+        files = [stems / f"{scene.id}.wav" for scene in sheet.scenes] + [stems / TRACK]
+    for path in (output, *files):
+        check_output(path, [sheet.video], overwrite=overwrite)
+    return files
 
 
 def _source(sheet: CueSheet) -> MediaInfo:
@@ -173,7 +182,7 @@ def _write_stems(
     """Each scene's sound as long as its scene, at the level it has in the programme."""
     from v2a_foley.media.audio import RATE, length_of, write_wav
 
-    for scene, preset, path in zip(sheet.scenes, settings, paths, strict=True):
+    for scene, preset, path in zip(sheet.scenes, settings, paths, strict=False):
         audio, handle = _read(sheet, scene)
         first = round(handle * RATE)
         gain = 10 ** ((preset.mix.gain_db + gain_db) / 20)
