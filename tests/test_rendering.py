@@ -98,8 +98,12 @@ def test_another_clip_s_frames_are_refused(sheet: CueSheet, starter: Models) -> 
 
 
 def test_handles_follow_the_crossfades() -> None:
-    assert handles([0.5, 0.2, 1.0]) == [0.25, 0.5, 0.5]
-    assert handles([0.0]) == [0.0]
+    assert handles([2, 2, 2], [0.5, 0.2, 1.0], 10.0) == [0.25, 0.5, 0.5]
+    assert handles([2], [0.0], 10.0) == [0.0]
+
+
+def test_handles_do_not_cost_a_second_window() -> None:
+    assert handles([9.9, 10.0, 10.1], [1.0, 1.0, 1.0], 10.0) == pytest.approx([0.05, 0.0, 0.5])
 
 
 def test_overrides_reach_the_scene(sheet: CueSheet, starter: Models) -> None:

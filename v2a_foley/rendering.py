@@ -102,21 +102,30 @@ def render(
     return [reports[scene.id] for scene in sheet.scenes]
 
 
-def handles(crossfades: Sequence[float]) -> list[float]:
+def handles(lengths: Sequence[float], crossfades: Sequence[float], window: float) -> list[float]:
     """Handle of each scene in seconds: half of the longer crossfade at its two ends.
 
-    ``crossfades[i]`` is the fade at the start of scene ``i``.
+    ``crossfades[i]`` is the fade at the start of scene ``i``. A scene that fits one window is
+    not pushed into two by its handles; where they are short, the mix moves the crossfade.
     """
     following = [*crossfades[1:], 0.0]
-    return [max(a, b) / 2 for a, b in zip(crossfades, following, strict=True)]
+    wanted = [max(pair) / 2 for pair in zip(crossfades, following, strict=True)]
+    return [
+        min(handle, (window - length) / 2) if length <= window else handle
+        for handle, length in zip(wanted, lengths, strict=True)
+    ]
 
 
 def _jobs(
     sheet: CueSheet, seen: Frames, models: Models, overrides: Overrides | None
 ) -> Iterator[_Job]:
     settings = [resolve(sheet, scene, command_line=overrides) for scene in sheet.scenes]
-    lengths = handles([preset.timing.crossfade for preset in settings])
-    for scene, preset, handle in zip(sheet.scenes, settings, lengths, strict=True):
+    own = handles(
+        [scene.duration for scene in sheet.scenes],
+        [preset.timing.crossfade for preset in settings],
+        models.pack.window,
+    )
+    for scene, preset, handle in zip(sheet.scenes, settings, own, strict=True):
         conditions = _conditions(scene, preset, handle, seen, models)
         generation = asdict(preset.generation)
         seconds = round(scene.duration + 2 * handle, 6)

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.media.made import noise
+from v2a_foley import cuesheet
 from v2a_foley.cli import app
+from v2a_foley.media.audio import write_wav
 from v2a_foley.media.ffmpeg import ffmpeg_exe
+from v2a_foley.stems import stem_path
 
 MANIFEST = """\
 [pack]
@@ -67,7 +71,8 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 def pack(user: Path) -> Path:
     """A model pack that is named but has no models."""
     folder = user / "data" / "packs" / "tiny"
-    folder.mkdir(parents=True)
+    for part in ("clip", "generator"):
+        (folder / part).mkdir(parents=True)
     (folder / "pack.toml").write_text(MANIFEST)
     (folder / "weights.bin").write_bytes(b"test")
     return folder
@@ -128,3 +133,12 @@ def sheet(cli: Cli) -> Path:
     path = Path("clip.cues.toml").absolute()
     path.write_text(SHEET)
     return path
+
+
+@pytest.fixture
+def stems(cli: Cli, sheet: Path) -> Path:
+    """A cue sheet whose stems are there: noise, with a handle of 0.15 s at both ends."""
+    loaded = cuesheet.load(sheet)
+    for scene in loaded.scenes:
+        write_wav(stem_path(loaded, scene), noise(scene.duration + 0.3)[:, 0])
+    return sheet

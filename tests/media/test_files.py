@@ -2,14 +2,28 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.media.made import lavfi
+from tests.rights import bound
 from v2a_foley.errors import FoleyError, InputError, MediaError
 from v2a_foley.media.ffmpeg import run
 from v2a_foley.media.files import atomic, check_output, part_name
+
+CHECK_OUTPUT = """\
+import sys
+from pathlib import Path
+from v2a_foley.errors import InputError
+from v2a_foley.media.files import check_output
+try:
+    check_output(Path(sys.argv[1]))
+except InputError as error:
+    print(error)
+"""
 
 
 def fail_in(target: Path, error: BaseException) -> None:
@@ -76,13 +90,31 @@ def test_file_as_folder(tmp_path: Path) -> None:
 
 
 def test_unwritable_folder(tmp_path: Path) -> None:
-    if os.geteuid() == 0:  # nothing keeps root out but a folder that holds no files
-        folder = Path("/proc/self")
-    else:
-        folder = tmp_path / "closed"
-        folder.mkdir(mode=0o555)
-    with pytest.raises(InputError, match="cannot write into"):
-        check_output(folder / "film.mp4")
+    folder = tmp_path / "closed"
+    command = [*bound(), sys.executable, "-c", CHECK_OUTPUT, str(folder / "film.mp4")]
+    for mode, message in ((0o555, "cannot write into"), (0, "cannot be written (Permission")):
+        folder.mkdir(mode=mode)
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert message in done.stdout
+        folder.rmdir()
+
+
+def test_a_name_too_long(tmp_path: Path) -> None:
+    for path in (tmp_path / ("x" * 252 + ".mp4"), tmp_path / "new" / ("x" * 256) / "film.mp4"):
+        with pytest.raises(InputError, match="choose a shorter one"):
+            check_output(path)
+
+
+def test_a_folder_that_is_a_lost_link(tmp_path: Path) -> None:
+    (tmp_path / "lost").symlink_to("nowhere")
+    with pytest.raises(InputError, match="lost is not a folder"):
+        check_output(tmp_path / "lost" / "film.mp4")
+
+
+def test_messages_escape_control_characters(tmp_path: Path) -> None:
+    (tmp_path / "a\nb.mp4").touch()
+    with pytest.raises(InputError, match=r"a\\nb\.mp4': exists already"):
+        check_output(tmp_path / "a\nb.mp4")
 
 
 @pytest.mark.parametrize("stem", ["x" * 251, "🎬" * 62, "a\nb: 'c'"])

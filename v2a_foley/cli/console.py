@@ -8,21 +8,33 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TextIO
+
+from v2a_foley.errors import FoleyError
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 def out(data: str) -> None:
-    """Print data to stdout."""
-    _write(sys.stdout, data)
+    """Print data to stdout.
+
+    Raises:
+        FoleyError: it could not be written, as on a full disk.
+    """
+    try:
+        _write(sys.stdout, data)
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise FoleyError(f"stdout: cannot be written ({reason}); send it elsewhere") from None
 
 
 def say(message: str) -> None:
-    """Print a message to stderr."""
-    _write(sys.stderr, safe(message))
+    """Print a message to stderr; that there is no room for it is no reason to end the work."""
+    with suppress(OSError):
+        _write(sys.stderr, safe(message))
 
 
 def error(message: str) -> None:
@@ -82,7 +94,9 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | None) else str(value)
 
 
-def _write(stream: TextIO, text: str) -> None:
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:  # closed by whoever started this
+        return
     try:
         stream.write(text + "\n")
         stream.flush()

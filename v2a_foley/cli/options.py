@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from v2a_foley.cli import console
 from v2a_foley.cli.command import Group, option
 from v2a_foley.cuesheet import MAX_SEED
 from v2a_foley.errors import InputError
@@ -18,13 +19,21 @@ from v2a_foley.presets import Overrides, Parameter, Value, parameters
 
 if TYPE_CHECKING:
     from v2a_foley.cli.progress import Messages
+    from v2a_foley.media.probe import MediaInfo
     from v2a_foley.models.bundle import Models
     from v2a_foley.spotting import SpotSettings
 
 AUTO = "auto"
 
-Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="The video.", show_default=False)]
-Sheet = Annotated[Path, typer.Argument(metavar="SHEET", help="A cue sheet.", show_default=False)]
+# Paths are `readable=False`: the library has the better words for what cannot be read.
+Video = Annotated[
+    Path,
+    typer.Argument(metavar="VIDEO", help="The video.", show_default=False, readable=False),
+]
+Sheet = Annotated[
+    Path,
+    typer.Argument(metavar="SHEET", help="A cue sheet.", show_default=False, readable=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 AudioTrack = Annotated[
@@ -37,7 +46,7 @@ AudioTrack = Annotated[
 Stems = Annotated[
     Path | None,
     typer.Option(
-        "--stems", metavar="DIR", show_default=False,
+        "--stems", metavar="DIR", show_default=False, readable=False,
         help="Also write one WAV a scene and the whole track into this folder.",
     ),
 ]  # fmt: skip
@@ -79,8 +88,8 @@ class ModelChoice:
     mapper: Annotated[
         Path | None,
         typer.Option(
-            "--mapper", metavar="FILE", show_default=False, rich_help_panel="Models",
-            help="Mapper from CLIP to CLAP; without it the pack's own.",
+            "--mapper", metavar="FILE", show_default=False, readable=False,
+            rich_help_panel="Models", help="Mapper from CLIP to CLAP; without it the pack's own.",
         ),
     ] = None  # fmt: skip
     device: Annotated[
@@ -95,14 +104,34 @@ class ModelChoice:
         """The chosen models, none loaded yet; ``usual`` is the pack where none was named."""
         from v2a_foley.models.bundle import Models
 
-        if self.mapper is not None and not self.mapper.is_file():
-            raise InputError(f"{self.mapper}: no such mapper file")
+        if self.mapper is not None:
+            _require_mapper(self.mapper)
         return Models(self.pack or usual, self.device, self.mapper)
 
 
-def announce(models: Models, asked: str | None, messages: Messages) -> None:
-    """Say which models run and what their licences ask for; fails if the device is not there.
+def _require_mapper(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise InputError(
+            f"{console.name(path)}: cannot be read as a mapper ({error.strerror}); name the file "
+            "of one, or leave out --mapper"
+        ) from None
 
+
+def check_audio_track(info: MediaInfo, number: int) -> None:
+    """Refuse a sound track that the video does not have; the first may always be asked for."""
+    if number >= max(1, len(info.audio)):
+        raise InputError(
+            f"{console.name(info.path)}: has no audio track {number}; it has {len(info.audio)}, "
+            "and --audio-track counts from 0"
+        )
+
+
+def announce(models: Models, asked: str | None, messages: Messages) -> None:
+    """Say which models run and what their licences ask for.
+
+    Fails, before any work, if the device is not there or the mapper does not fit the pack.
     ``asked`` is the pack's name as it was stated, None where none was.
     """
     pack = models.pack
@@ -114,6 +143,11 @@ def announce(models: Models, asked: str | None, messages: Messages) -> None:
         )
     if not pack.commercial:
         messages.say(f"  not for commercial use: see 'v2a-foley models info {pack.name}'")
+    if models.mapper_path is not None:
+        with messages.progress() as progress:
+            progress.stage("load", 0.0)
+            models.mapper_file  # noqa: B018 - reads it, and what it has to fit
+            progress.stage("load", 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class Messages:
         """A receiver of the library's reports that suits where stderr goes."""
         if self.quiet:
             yield SILENT
-        elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        elif sys.stderr and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             with _bars() as bars:
                 yield OnTerminal(bars)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,7 @@ from v2a_foley.cli.options import (
     Stems,
     Video,
     announce,
+    check_audio_track,
     settings,
 )
 from v2a_foley.cli.progress import Messages
@@ -42,14 +44,14 @@ class Job:
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", show_default=False,
+            "--output", "-o", metavar="FILE", show_default=False, readable=False,
             help="The video to write; clip.mp4 becomes clip.foley.mp4 if not given.",
         ),
     ] = None  # fmt: skip
     cue_sheet: Annotated[
         Path | None,
         typer.Option(
-            "--cue-sheet", metavar="FILE", show_default=False,
+            "--cue-sheet", metavar="FILE", show_default=False, readable=False,
             help="Keep the cue sheet here; one that exists is used with its edits.",
         ),
     ] = None  # fmt: skip
@@ -69,7 +71,7 @@ class Job:
     @property
     def spotted(self) -> bool:
         """Whether there is a cue sheet already."""
-        return self.cue_sheet is not None and self.cue_sheet.exists()
+        return self.cue_sheet is not None and os.access(self.cue_sheet, os.F_OK)
 
     def pack(self) -> str:
         """The model pack where the command line names none."""
@@ -94,27 +96,30 @@ class Job:
         if self.preset is not None:
             presets.find(self.preset)
         info = probe(self.video)
-        if self.audio_track >= max(1, len(info.audio)):
-            raise InputError(
-                f"{self.video}: has {len(info.audio)} audio tracks; --audio-track counts from 0"
-            )
+        check_audio_track(info, self.audio_track)
         check_output(self.target, [self.video], overwrite=self.overwrite)
         check_container(info, self.target)
         if self.stems is not None:
             check_output(self.stems / TRACK, [self.video], overwrite=self.overwrite)
+        if self.cue_sheet is not None and self.cue_sheet.resolve() == self.target.resolve():
+            raise InputError(
+                f"{console.name(self.target)}: is the output too; choose another --cue-sheet"
+            )
         if self.spotted:
             self._check_unused(spotting)
+            self.pack()  # a sheet with a mistake in it ends here
         elif self.cue_sheet is not None:
-            check_output(self.cue_sheet, [self.video, self.target])
+            check_output(self.cue_sheet, [self.video])
         return info
 
     def _check_unused(self, spotting: Spotting) -> None:
         given = {"preset": self.preset, "seed": self.seed} | spotting.given
         unused = [key for key, value in given.items() if value is not None]
         if unused:
+            flag = f"--{unused[0].replace('_', '-')}"
             raise InputError(
-                f"{self.cue_sheet}: exists already and states its own scenes, presets and seeds; "
-                f"leave out --{unused[0].replace('_', '-')}, or name another --cue-sheet"
+                f"{console.name(str(self.cue_sheet))}: exists already and states its own scenes, "
+                f"presets and seeds; leave out {flag}, or name another --cue-sheet"
             )
 
 

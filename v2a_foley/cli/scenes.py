@@ -24,7 +24,10 @@ def scenes(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="VIDEO|SHEET", help="A video, or a cue sheet (*.toml).", show_default=False
+            metavar="VIDEO|SHEET",
+            help="A video, or a cue sheet (*.toml).",
+            show_default=False,
+            readable=False,
         ),
     ],
     choice: ModelChoice,

@@ -20,6 +20,7 @@ from v2a_foley.cli.options import (
     Stems,
     Video,
     announce,
+    check_audio_track,
     settings,
 )
 from v2a_foley.cli.progress import Messages
@@ -34,7 +35,7 @@ def spot(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="SHEET", show_default=False,
+            "--output", "-o", metavar="SHEET", show_default=False, readable=False,
             help="The cue sheet to write; clip.mp4 gets clip.cues.toml if not given.",
         ),
     ] = None,
@@ -53,10 +54,10 @@ def spot(
     from v2a_foley.media.probe import probe
     from v2a_foley.spotting import spot as library_spot
 
-    target = output or video.with_name(f"{video.stem}.cues.toml")
     if preset is not None:
         presets.find(preset)
     probe(video)
+    target = output or video.with_name(f"{video.stem}.cues.toml")
     check_output(target, [video], overwrite=overwrite)
     how = spotting.settings()
     models = choice.find()
@@ -112,7 +113,7 @@ def deliver(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", show_default=False,
+            "--output", "-o", metavar="FILE", show_default=False, readable=False,
             help="The video to write; clip.mp4 becomes clip.foley.mp4 if not given.",
         ),
     ] = None,
@@ -127,14 +128,23 @@ def deliver(
     Needs no model. Prints the name of what was written.
     """
     from v2a_foley import cuesheet
+    from v2a_foley.delivery import check_targets
     from v2a_foley.delivery import deliver as library_deliver
+    from v2a_foley.media.containers import check_container
+    from v2a_foley.media.probe import probe
     from v2a_foley.pipeline import default_output
 
     loaded = cuesheet.load(sheet)
+    target = output or default_output(loaded.video)
+    check_targets(loaded, target, stems, overwrite=overwrite)
+    if loaded.video.exists():  # if not, the library says what to do
+        info = probe(loaded.video)
+        check_audio_track(info, audio_track)
+        check_container(info, target)
     with messages.progress() as progress:
         made = library_deliver(
-            loaded, output or default_output(loaded.video), overrides=overrides, stems=stems,
-            audio_track=audio_track, overwrite=overwrite, progress=progress,
+            loaded, target, overrides=overrides, stems=stems, audio_track=audio_track,
+            overwrite=overwrite, progress=progress,
         )  # fmt: skip
     messages.say(f"{len(loaded.scenes)} scenes, {records.levels(made)}")
     record = {"cue_sheet": sheet} | records.delivery(made)

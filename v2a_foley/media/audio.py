@@ -18,7 +18,7 @@ import soxr
 
 from v2a_foley.errors import InputError, MediaError
 from v2a_foley.media.ffmpeg import pipe, source
-from v2a_foley.media.files import atomic
+from v2a_foley.media.files import atomic, named
 from v2a_foley.media.probe import MediaInfo, open_media
 
 Sound = npt.NDArray[np.float32]
@@ -78,7 +78,7 @@ def audio_blocks(info: MediaInfo, *, track: int = 0) -> Iterator[Sound]:
     """Yield what :func:`read_audio` returns in blocks of at most :data:`BLOCK` samples."""
     if not 0 <= track < len(info.audio):
         raise InputError(
-            f"{info.path}: has {len(info.audio)} audio track(s), no number {track} (from 0)"
+            f"{named(info.path)}: has {len(info.audio)} audio track(s), no number {track} (from 0)"
         )
     stream, channels = info.audio[track].stream, info.audio[track].channels
     samples = length_of(info.duration)
@@ -181,7 +181,10 @@ def write_wav(path: Path, audio: Sound, *, rate: int = RATE, overwrite: bool = F
                 for start in range(0, len(audio), BLOCK):
                     block = audio[start : start + BLOCK]
                     if not np.isfinite(block).all():
-                        raise MediaError(f"{path}: the sound holds NaN or infinity, not written")
+                        raise MediaError(f"{named(path)}: holds NaN or infinity, not written")
                     file.write(block)
         except soundfile.LibsndfileError as error:
-            raise MediaError(f"{path}: cannot be written: {error}") from error
+            # libsndfile does not say why: it may be the disk, a quota or a limit on the size.
+            raise MediaError(
+                f"{named(path)}: cannot be written ({error}); check that there is room for it"
+            ) from error

@@ -13,7 +13,8 @@ from av.stream import Disposition
 
 from v2a_foley.errors import InputError, MediaError
 from v2a_foley.media.ffmpeg import run, source
-from v2a_foley.media.probe import MediaInfo, named, open_media
+from v2a_foley.media.files import named
+from v2a_foley.media.probe import MediaInfo, open_media
 
 TEXT_SUBTITLES = frozenset({"subrip", "ass", "ssa", "webvtt", "mov_text", "text"})
 COVERS = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}

@@ -14,9 +14,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from v2a_foley.errors import MediaError
+from v2a_foley.media.files import named
 from v2a_foley.media.length import shortfall_allowed
 from v2a_foley.media.picture import THUMBNAIL_SIDE, Frame, Scaler
-from v2a_foley.media.probe import MediaInfo, Orientation, named, open_media
+from v2a_foley.media.probe import MediaInfo, Orientation, open_media
 
 _IMAGE_SIDE = 288
 _MAX_BAD_RUN = 100

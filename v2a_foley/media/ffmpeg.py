@@ -112,9 +112,11 @@ def run(
     arguments = [*COMMON, "-xerror", "-progress", "pipe:1", *_arguments(job)]
     with _child(arguments, subject) as child:
         for line in child.out:
-            seconds = duration if line.strip() == b"progress=end" else _seconds(line)
+            seconds = _seconds(line)
             if progress and seconds is not None:
                 progress(seconds if duration is None else min(seconds, duration))
+    if progress and duration is not None:  # only here: ffmpeg reports its end when it fails, too
+        progress(duration)
 
 
 def pipe(

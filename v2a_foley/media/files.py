@@ -22,20 +22,36 @@ FULL_WORDS = "No space left on device"  # ffmpeg's and libsndfile's words for EN
 FULL_BYTES = 1 << 16  # a library that hides errno: less than this left is a full disk
 
 
+def named(path: Path) -> str:
+    """``path`` for a message: as it is, or escaped where it holds control characters."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
+
+
 def check_output(path: Path, inputs: Iterable[Path] = (), *, overwrite: bool = False) -> None:
     """Refuse an output that cannot or must not be written, before any work is done.
 
     Raises:
         InputError: the target is a folder, is one of ``inputs`` (also by a link), exists while
-            ``overwrite`` is false, or lies in a folder that cannot be written.
+            ``overwrite`` is false, has too long a name, or lies in a folder that cannot be
+            written.
     """
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; give the name of a file to write")
-    for other in inputs:
-        if _same(path, other):
-            raise InputError(f"{path}: is the input itself; choose another output name")
-    if os.path.lexists(path) and not overwrite:
-        raise InputError(f"{path}: exists already; remove it or use --overwrite")
+    if any(len(os.fsencode(part)) > NAME_MAX for part in path.parts):
+        raise InputError(
+            f"{named(path)}: has a name of more than {NAME_MAX} bytes; choose a shorter one"
+        )
+    try:
+        if path.is_dir():
+            raise InputError(f"{named(path)}: is a folder; give the name of a file to write")
+        for other in inputs:
+            if _same(path, other):
+                raise InputError(f"{named(path)}: is the input itself; choose another output name")
+        if os.path.lexists(path) and not overwrite:
+            raise InputError(f"{named(path)}: exists already; remove it or use --overwrite")
+    except OSError as error:  # a folder on the way that may not be entered
+        raise InputError(
+            f"{named(path)}: cannot be written ({error.strerror}); choose another output folder"
+        ) from error
     _check_folder(path)
 
 
@@ -50,9 +66,9 @@ def atomic(path: Path, inputs: Iterable[Path] = (), *, overwrite: bool = False) 
         MediaError: the disk is full, nothing was written, or the file cannot be stored.
     """
     check_output(path, inputs, overwrite=overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = part_name(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         _commit(part, path)
     except BaseException as error:  # KeyboardInterrupt too: no half file may stay
@@ -60,11 +76,9 @@ def atomic(path: Path, inputs: Iterable[Path] = (), *, overwrite: bool = False) 
         with suppress(OSError):
             part.unlink(missing_ok=True)
         if full:
-            raise MediaError(
-                f"{path}: the disk is full; free some space in {path.parent.resolve()}"
-            ) from error
+            raise _full(path, path.parent) from error
         if isinstance(error, OSError):
-            raise MediaError(f"{path}: cannot be written: {error}") from error
+            raise MediaError(f"{named(path)}: cannot be written: {error}") from error
         raise
 
 
@@ -78,7 +92,7 @@ def part_name(path: Path) -> Path:
 
 def _commit(part: Path, path: Path) -> None:
     if not part.is_file():
-        raise MediaError(f"{path}: nothing was written")
+        raise MediaError(f"{named(path)}: nothing was written")
     _sync(part, os.O_RDWR)
     part.replace(path)
     if os.name == "posix":
@@ -105,21 +119,28 @@ def _same(path: Path, other: Path) -> bool:
 
 def _check_folder(path: Path) -> None:
     folder = path.parent
-    while not folder.exists() and folder != folder.parent:
+    while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
-        raise InputError(f"{path}: {folder} is not a folder; choose another output folder")
+        raise InputError(
+            f"{named(path)}: {named(folder)} is not a folder; choose another output folder"
+        )
     try:  # trying is the only test that holds for root, read-only mounts and ACLs alike
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         if error.errno in FULL_ERRNO:
-            raise MediaError(
-                f"{path}: the disk is full; free some space in {folder.resolve()}"
-            ) from error
+            raise _full(path, folder) from error
         raise InputError(
-            f"{path}: cannot write into {folder} ({error.strerror}); choose another output folder"
+            f"{named(path)}: cannot write into {named(folder)} ({error.strerror}); "
+            "choose another output folder"
         ) from error
+
+
+def _full(path: Path, folder: Path) -> MediaError:
+    return MediaError(
+        f"{named(path)}: the disk is full; free some space in {named(folder.resolve())}"
+    )
 
 
 def _disk_full(error: BaseException, folder: Path) -> bool:

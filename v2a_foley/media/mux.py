@@ -27,9 +27,10 @@ from v2a_foley.media.containers import (
     plan_streams,
 )
 from v2a_foley.media.ffmpeg import Progress, run, source, url
-from v2a_foley.media.files import atomic
-from v2a_foley.media.probe import MediaInfo, named, open_media, probe
+from v2a_foley.media.files import atomic, named
+from v2a_foley.media.probe import MediaInfo, open_media, probe
 
+AHEAD = 0.99  # most of the work that is reported done while the file is not yet in its place
 SYNC = 0.01  # seconds the new sound may lie off the first picture; containers round to 1 ms
 PRIMING = {"aac": 1024 / 48_000}  # seconds of silence a coder starts with, where a file shows it
 
@@ -67,7 +68,7 @@ def mux(
         keep_original: keep the source's own tracks behind the new one.
         metadata: tags to add to the file's own.
         overwrite: replace an existing output.
-        progress: called with the seconds written.
+        progress: called with the seconds written; with all of them once the file is there.
 
     Raises:
         InputError: the output must not be written, or its container cannot hold the picture.
@@ -77,11 +78,19 @@ def mux(
     container = container_of(output)
     plan = plan_streams(info, container, keep_original=keep_original)
     plan.options |= _tags(title, metadata or {})
+    about = f"{named(output)}: not made from {named(info.path)} (is it damaged? export it again)"
+
+    def report(done: float) -> None:
+        if progress is not None:
+            progress(min(done, AHEAD * info.duration))
+
     with atomic(output, (info.path, audio_wav), overwrite=overwrite) as part:
         with _cover_option(info, plan) as cover:
             job = _job(info, audio_wav, part, container, plan, cover)
-            run(job, subject=named(output), progress=progress, duration=info.duration)
+            run(job, subject=about, progress=report, duration=info.duration)
         result = _verify(info, part, output, plan)
+    if progress is not None:
+        progress(info.duration)
     lost = plan.dropped + (["rotation"] if result.rotation != info.rotation else [])
     return Muxed(output, result.audio[0].codec, tuple(lost))
 

@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from v2a_foley.errors import InputError
+from v2a_foley.media.files import named
 from v2a_foley.media.length import picture_length
 
 # Containers that hold their own streams. Playlists and scripts (HLS, DASH, concat, SDP, IMF),
@@ -112,12 +113,6 @@ class _Head:
     gaps: list[float]
 
 
-def named(path: Path) -> str:
-    """``path`` for a message: as it is, or escaped where it holds control characters."""
-    text = str(path)
-    return text if text.isprintable() else ascii(text)
-
-
 def probe(path: Path) -> MediaInfo:
     """Read what ``path`` holds; decodes one frame.
 
@@ -172,7 +167,9 @@ def open_media(path: Path) -> InputContainer:
         # files are common and no reason to refuse them.
         return av.open(f"file:{path}", options=options, metadata_errors="replace")
     except av.error.PermissionError:
-        raise InputError(f"{named(path)}: no permission to read it") from None
+        raise InputError(
+            f"{named(path)}: no permission to read it; change that, or copy it as its owner"
+        ) from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{named(path)}: {_why_not(path, error)}") from None
 
@@ -181,10 +178,12 @@ def _require_file(path: Path) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
-        raise InputError(f"{named(path)}: no such file") from None
+        raise InputError(f"{named(path)}: no such file; check its name and folder") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{named(path)}: cannot be read: {reason}") from None
+        raise InputError(
+            f"{named(path)}: cannot be read ({reason}); check its name and folder"
+        ) from None
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{named(path)}: is a folder; name a video file")
     if not stat.S_ISREG(status.st_mode):

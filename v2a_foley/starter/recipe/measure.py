@@ -19,7 +19,7 @@ from v2a_foley.starter.recipe.judge import Judge, shares
 T = TypeVar("T")
 Ranks = dict[str, list[int]]
 SECONDS = 5.0
-PER_CLASS = 6
+PER_CLASS = 3
 
 
 def measure(folder: Path, pack: Path, steps: int = 20, guidance: float = 2.5) -> dict[str, Ranks]:
@@ -49,7 +49,7 @@ def measure(folder: Path, pack: Path, steps: int = 20, guidance: float = 2.5) ->
     labels = sorted({item.label for item in chosen})
     rows = [next(p for p in phrases() if p.concept == label) for label in labels]
     texts = models.clap.texts([row.sound for row in rows])
-    makes["from text"] = ([label for label in labels for _ in range(3)], texts.repeat(3, axis=0))
+    makes["from text"] = ([label for label in labels for _ in range(2)], texts.repeat(2, axis=0))
     for name, (wanted, table) in makes.items():
         requests = [Request(c[None], SECONDS, seed) for seed, c in enumerate(table)]
         waves = models.generator.generate(

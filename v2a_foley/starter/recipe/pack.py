@@ -85,7 +85,7 @@ def write_generator(
         ("scheduler/scheduler_config.json", schedule),
         (
             "vocoder/config.json",
-            {"model_type": "griffin_lim", "mean": MEL_MEAN, "scale": MEL_SCALE, "iterations": 32},
+            {"model_type": "griffin_lim", "mean": MEL_MEAN, "scale": MEL_SCALE, "iterations": 16},
         ),
     ):
         path = folder / name

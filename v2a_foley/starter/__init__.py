@@ -1,0 +1,1 @@
+"""The embedded model pack (``pack``) and the recipe that trains it (``recipe``)."""
