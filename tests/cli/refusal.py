@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cli.conftest import Cli
@@ -57,7 +57,7 @@ def refused(cli: Cli, *arguments: str | Path, code: int = 2) -> str:
     return line
 
 
-def refused_child(prefix: Sequence[str], *commands: Sequence[str], code: int = 2) -> Iterator[str]:
+def refused_child(prefix: Sequence[str], *commands: Sequence[str], code: int = 2) -> list[str]:
     """As `refused`, for some commands in one process of their own, which ``prefix`` starts."""
     before = listing(Path().absolute().parent)
     command = [*prefix, sys.executable, "-c", CHILD, json.dumps(commands)]
@@ -65,6 +65,5 @@ def refused_child(prefix: Sequence[str], *commands: Sequence[str], code: int = 2
     assert (done.returncode, done.stderr) == (0, "")
     results = done.stdout.splitlines()
     assert len(results) == len(commands)
-    for result in results:
-        yield judged(*json.loads(result), code)
     assert listing(Path().absolute().parent) == before
+    return [judged(*json.loads(result), code) for result in results]

@@ -76,6 +76,24 @@ def test_an_interrupt_ends_with_130():
     assert (result.exit_code, result.stderr) == (130, "error: interrupted\n")
 
 
+INTERRUPTED = """\
+import sys
+from v2a_foley.cli.app import app, main
+from v2a_foley.cli.command import register
+def stop() -> None:
+    exec("import os, signal; os.kill(os.getpid(), signal.SIGINT)\\nwhile True: pass")
+register(app, stop, "stop")
+sys.argv[1:] = ["stop"]
+main()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+def test_an_interrupt_within_exec_ends_with_130_too():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "error: interrupted\n")
+
+
 def test_a_reader_who_has_gone_is_no_error():
     code = "input(); from v2a_foley.cli import main; main()"
     child = subprocess.Popen(

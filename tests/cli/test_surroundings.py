@@ -18,6 +18,9 @@ from tests.cli.refusal import listing, refused_child
 from tests.media.made import H264, lavfi, make
 from tests.rights import bound
 
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes, signals and sh are POSIX's")
+
+
 # Rights and room ---------------------------------------------------------------------------------
 
 
@@ -100,14 +103,12 @@ def interrupted(begun: Callable[[str], bool], *arguments: str) -> str:
     return Path("../log").read_text()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
 def test_ctrl_c_while_sound_is_made(cli: Cli, video: Path):
     flags = ("--models", "starter", "--device", "cpu", "--steps", "1000")
     said = interrupted(lambda text: "\nspot: done" in text, "run", "clip.mp4", *flags)
     assert said.endswith("error: interrupted\n")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
 def test_ctrl_c_while_the_video_is_written(cli: Cli, video: Path, stems: Path):
     make(video, *lavfi("testsrc2=s=64x48:r=5:d=60"), *H264)
     stems.write_text(SHEET.replace("3.0", "60.0").replace("end = 60.0", "end = 3.0"))

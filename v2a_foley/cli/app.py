@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from v2a_foley.cli import console, doctor, models, presets, run, scenes, stages
-from v2a_foley.cli.command import register
+from v2a_foley.cli.command import INTERRUPTED, register
 
 app = typer.Typer(
     name="v2a-foley",
@@ -64,4 +64,10 @@ def main() -> None:
     try:
         app(prog_name="v2a-foley")
     except KeyboardInterrupt:  # before a command began
-        sys.exit(130)
+        os._exit(INTERRUPTED)
+    except SystemExit as end:
+        if end.code != INTERRUPTED:
+            raise
+        # At its regular end Python kills itself with SIGINT where Ctrl-C fell into text that
+        # exec() ran, as imports of dataclasses do, even if it was caught.
+        os._exit(INTERRUPTED)

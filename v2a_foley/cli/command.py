@@ -14,6 +14,7 @@ import typer
 from v2a_foley.cli import console
 from v2a_foley.errors import FoleyError
 
+INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it
 _DEBUG = inspect.Parameter(
     "debug",
     inspect.Parameter.KEYWORD_ONLY,
@@ -92,7 +93,7 @@ def exits(debug: bool) -> Iterator[None]:
         raise
     except KeyboardInterrupt:
         console.error("interrupted")
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     except Exception as problem:
         if debug:
             console.say(traceback.format_exc())

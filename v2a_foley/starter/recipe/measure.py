@@ -66,12 +66,12 @@ def report(results: dict[str, Ranks], classes: int) -> None:
     for name, ranks in results.items():
         flat = [rank for own in ranks.values() for rank in own]
         first, fifth = shares(flat)
-        # A class is told apart when its sounds' median rank is in the best tenth of the classes.
-        good = [label for label, own in ranks.items() if np.median(own) < classes / 10]
+        medians = [float(np.median(own)) for own in ranks.values()]
+        better = [sum(rank < classes / part for rank in medians) for part in (2, 4, 10)]
         print(
             f"{name}: n {len(flat)} of {len(ranks)} classes, top 1 {first:.3f}, "
-            f"top 5 {fifth:.3f}, median rank {np.median(flat):.0f}, "
-            f"classes with a median rank under {classes / 10:.0f}: {len(good)}"
+            f"top 5 {fifth:.3f}, median rank {np.median(flat):.0f}; classes whose median rank is "
+            f"in the better half {better[0]}, quarter {better[1]}, tenth {better[2]}"
         )
         for label, own in sorted(ranks.items()):
             print(f"    {label}: {sorted(own)}")
