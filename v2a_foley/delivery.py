@@ -58,8 +58,8 @@ def deliver(
     from v2a_foley.media.mix import MixMode, assemble
     from v2a_foley.media.mux import mux
 
-    files = check_targets(sheet, output, stems, overwrite=overwrite)
     info = _source(sheet)
+    files = check_targets(sheet, info, output, stems, overwrite=overwrite)
     track = resolve(sheet, None, command_line=overrides)
     mode = MixMode(track.mix.mode)
     if mode is not MixMode.REPLACE and info.audio and audio_track >= len(info.audio):
@@ -74,7 +74,7 @@ def deliver(
     progress.stage("deliver", 0.6)
     wav = part_name(output.with_suffix(".wav"))
     try:
-        write_wav(wav, mixed, overwrite=True)
+        write_wav(wav, mixed, overwrite=True)  # beside the output: no other disk is filled
         muxed = mux(
             info, wav, output, metadata=_provenance(sheet), overwrite=overwrite,
             progress=lambda done: progress.stage(
@@ -93,14 +93,18 @@ def deliver(
 
 
 def check_targets(
-    sheet: CueSheet, output: Path, stems: Path | None, *, overwrite: bool
+    sheet: CueSheet, info: MediaInfo, output: Path, stems: Path | None, *, overwrite: bool
 ) -> list[Path]:
     """Refuse what cannot or must not be written; the stems' files, the whole track last."""
+    from v2a_foley.media.containers import check_container
+
     files = []
     if stems is not None:
         files = [stems / f"{scene.id}.wav" for scene in sheet.scenes] + [stems / TRACK]
+    rendered = [stem_path(sheet, scene) for scene in sheet.scenes]
     for path in (output, *files):
-        check_output(path, [sheet.video], overwrite=overwrite)
+        check_output(path, [sheet.video, *rendered], overwrite=overwrite)
+    check_container(info, output)
     return files
 
 

@@ -58,7 +58,7 @@ def foley(
     spotting again. Without it the sheet lives in the cache. The other arguments are those of
     :func:`spot`, :func:`render` and :func:`deliver`.
     """
-    probe(video)
+    info = probe(video)
     target = output or default_output(video)
     check_output(target, [video], overwrite=overwrite)
     seconds = {}
@@ -77,7 +77,7 @@ def foley(
             settings=settings,
             progress=progress,
         )
-    check_targets(spotted, target, stems, overwrite=overwrite)
+    check_targets(spotted, info, target, stems, overwrite=overwrite)
     seconds["spot"] = time.perf_counter() - begun
     begun = time.perf_counter()
     scenes = render(spotted, models=models, overrides=overrides, progress=progress)

@@ -128,19 +128,14 @@ def deliver(
     Needs no model. Prints the name of what was written.
     """
     from v2a_foley import cuesheet
-    from v2a_foley.delivery import check_targets
     from v2a_foley.delivery import deliver as library_deliver
-    from v2a_foley.media.containers import check_container
     from v2a_foley.media.probe import probe
     from v2a_foley.pipeline import default_output
 
     loaded = cuesheet.load(sheet)
     target = output or default_output(loaded.video)
-    check_targets(loaded, target, stems, overwrite=overwrite)
     if loaded.video.exists():  # if not, the library says what to do
-        info = probe(loaded.video)
-        check_audio_track(info, audio_track)
-        check_container(info, target)
+        check_audio_track(probe(loaded.video), audio_track)
     with messages.progress() as progress:
         made = library_deliver(
             loaded, target, overrides=overrides, stems=stems, audio_track=audio_track,

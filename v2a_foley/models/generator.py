@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2a_foley.errors import FoleyError, ModelError
-from v2a_foley.models import griffin
 from v2a_foley.models.packs import Pack, require_intact
 from v2a_foley.models.runtime import choose_dtype, prepare
 
@@ -264,6 +263,8 @@ def _load(
     """UNet, autoencoder, vocoder and scheduler configuration of a diffusers AudioLDM folder."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import SpeechT5HifiGan
+
+    from v2a_foley.models import griffin
 
     try:
         options = {"torch_dtype": dtype, "local_files_only": True, "use_safetensors": True}

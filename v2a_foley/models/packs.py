@@ -108,6 +108,8 @@ def load(folder: Path) -> Pack:
         raise ModelError(f"{path}: no such file; a model pack holds a {MANIFEST}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: not valid TOML ({error}); install the pack again") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}): change its mode") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
             f"{path}: missing or wrong entry {error}; install the pack again"

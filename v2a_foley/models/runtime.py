@@ -62,8 +62,9 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise InputError(f"unknown device '{name}': {error}") from None
-    if device.index is not None and device.index >= torch.cuda.device_count():
-        raise InputError(f"device '{name}' is not available: there are {torch.cuda.device_count()}")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if device.index is not None and device.index >= count:
+        raise InputError(f"device '{name}' is not on this machine: use --device auto")
     return device
 
 
