@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from v2a_foley.models.bundle import Models
 
 TAGS = 5
+WAITING = 4  # batches of frames that may wait for the encoder
 TAG_TEMPERATURE = 0.02  # of the zero-shot softmax over the phrase bank
 
 
@@ -161,17 +164,32 @@ def _look(info: MediaInfo, models: Models, settings: SpotSettings, progress: Pro
     from v2a_foley.media.scenes import SceneDetector
 
     times: list[float] = []
-    embeddings: list[np.ndarray] = []
-    clip = models.clip
+    batches: list[Future[np.ndarray]] = []
+    room = BoundedSemaphore(WAITING)
+
+    def encode(images: list[np.ndarray]) -> np.ndarray:
+        try:
+            return models.clip.images(images)
+        finally:
+            room.release()
 
     def embed(images: list[np.ndarray], at: list[float]) -> None:
-        embeddings.append(clip.images(images))
+        room.acquire()
+        batches.append(encoder.submit(encode, images))
         times.extend(at)
 
     detector = SceneDetector(settings.detector, settings.threshold, settings.min_scene)
     sampler = FrameSampler(detector, embed, rate=settings.rate)
     motion = MotionCurve()
-    passed = decode(info, [detector, sampler, motion], progress=_share(progress))
+    # Another thread loads the models and encodes: decoding does not wait for them.
+    with ThreadPoolExecutor(1) as encoder:
+        encoder.submit(lambda: models.bank)
+        try:
+            passed = decode(info, [detector, sampler, motion], progress=_share(progress))
+        except BaseException:
+            encoder.shutdown(cancel_futures=True)
+            raise
+        embeddings = [batch.result() for batch in batches]
     if not times:
         raise MediaError(f"{info.path}: no frame of this video can be used")
     if passed.skipped:

@@ -57,10 +57,8 @@ def write_audioldm(folder: Path, size: Size = SMALL, *, bins: bool = False) -> P
         resblock_kernel_sizes=[3, 7, 11], resblock_dilation_sizes=[[1, 3, 5]] * 3,
         normalize_before=False,
     ))  # fmt: skip
-    tokenizer = write_tokenizer(folder / "tokenizer")
-    text = ClapTextModelWithProjection(
-        clap_text_config(size, 50265 if size is FULL else len(tokenizer))
-    )
+    tokenizer = write_tokenizer(folder / "tokenizer", 50265 if size is FULL else 0)
+    text = ClapTextModelWithProjection(clap_text_config(size, len(tokenizer)))
     for name, part in (("unet", unet), ("vae", vae), ("vocoder", vocoder), ("text_encoder", text)):
         part.save_pretrained(folder / name)
         if bins:
@@ -93,8 +91,8 @@ def clap_text_config(size: Size, vocabulary: int) -> Any:
     )
 
 
-def write_tokenizer(folder: Path) -> Any:
-    """A byte-level BPE tokenizer in RoBERTa's two files."""
+def write_tokenizer(folder: Path, least: int = 0) -> Any:
+    """A byte-level BPE tokenizer in RoBERTa's two files; fillers make ``least`` tokens."""
     from tokenizers import ByteLevelBPETokenizer
     from transformers import RobertaTokenizer
 
@@ -103,6 +101,9 @@ def write_tokenizer(folder: Path) -> Any:
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     trained.train_from_iterator(WORDS, 300, special_tokens=special)
     trained.save_model(str(folder))
+    vocabulary = json.loads((folder / "vocab.json").read_text())
+    vocabulary |= {f"filler{n}": n for n in range(len(vocabulary), least)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
     tokenizer = RobertaTokenizer(
         vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"), model_max_length=512
     )

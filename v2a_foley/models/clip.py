@@ -23,6 +23,7 @@ class Clip:
     def __init__(self, pack: Pack, device: torch.device) -> None:
         prepare()
         import open_clip
+        import torch
 
         require_intact(pack, f"{pack.clip.relative_to(pack.folder)}/")
         location = f"local-dir:{pack.clip}"
@@ -33,7 +34,7 @@ class Clip:
             self._tokenizer = open_clip.get_tokenizer(location)
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             raise ModelError(f"{pack.clip}: open_clip cannot load this CLIP ({error})") from error
-        self._model: Any = model.eval().requires_grad_(False)
+        self._model: Any = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.device = device
         self.id = pack.clip_id
         self.prompts = pack.clip_prompts
@@ -47,7 +48,8 @@ class Clip:
         for at in range(0, len(images), BATCH):
             chunk = [self._preprocess(Image.fromarray(i)) for i in images[at : at + BATCH]]
             with torch.inference_mode():
-                features = self._model.encode_image(torch.stack(chunk).to(self.device))
+                batch = torch.stack(chunk).to(self.device, memory_format=torch.channels_last)
+                features = self._model.encode_image(batch)
             out.append(torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy())
         return np.concatenate(out)
 
