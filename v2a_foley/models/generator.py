@@ -70,6 +70,8 @@ class Generator:
         self._batch = 1 if device.type == "cpu" else 16
         self.dim = int(self._unet.config.projection_class_embeddings_input_dim)
         self._torch = torch
+        if device.type == "cpu" and pack.channels_last:
+            self._unet.to(memory_format=torch.channels_last)
 
     def frames(self, seconds: float) -> int:
         """Latent frames for ``seconds``: a bucket up to a window, whole window steps beyond."""

@@ -40,6 +40,7 @@ audio = "sound"
 path = "generator"
 window = 5.12
 bucket = 2.56
+channels_last = true
 
 [mapper]
 default = "bridge"
