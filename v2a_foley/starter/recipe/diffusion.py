@@ -14,8 +14,7 @@ from v2a_foley.starter.recipe.data import Recording, window
 from v2a_foley.starter.recipe.latent import mel_input
 from v2a_foley.starter.recipe.training import (
     Average,
-    load_checkpoint,
-    save_checkpoint,
+    Run,
     steps,
     warm_cosine,
 )
@@ -92,30 +91,11 @@ def train(
     model = build()
     average = Average(model, 0.9995)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=1e-3)
-    state = load_checkpoint(work / "unet.pt") or {}
-    if state:
-        model.load_state_dict(state["model"])
-        average.module.load_state_dict(state["average"])
-        average.updates = int(state["step"])
-        optimizer.load_state_dict(state["optimizer"])
-    step = int(state.get("step", 0))
-    torch.manual_seed(100 + step)
+    run = Run(work / "unet.pt", model, average, optimizer)
+    torch.manual_seed(100 + run.step)
     noiser = DDIMScheduler.from_config(SCHEDULE)
-
-    def save(spent: float) -> None:
-        save_checkpoint(
-            work / "unet.pt",
-            {
-                "model": model.state_dict(),
-                "average": average.module.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": step,
-                "spent": spent,
-            },
-        )
-
     recent = 0.0
-    for share in steps(budget, float(state.get("spent", 0.0)), save):
+    for share in steps(budget, run.spent, run.save):
         index = torch.multinomial(weights, batch)
         clean = latents[index].float() * torch.empty(batch, 1, 1, 1).uniform_(0.97, 1.03)
         noise = torch.randn_like(clean)
@@ -125,15 +105,9 @@ def train(
         labels = normalize(condition(index), dim=-1)
         made = model(noisy, time, encoder_hidden_states=None, class_labels=labels).sample
         loss = mse_loss(made, wanted)
-        optimizer.param_groups[0]["lr"] = RATE * warm_cosine(share)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        average.update(model)
-        step += 1
+        run.update(loss, RATE * warm_cosine(share))
         recent += loss.item()
-        if step % 100 == 0:
-            print(f"unet {share:.3f} step {step} loss {recent / 100:.4f}", flush=True)
+        if run.step % 100 == 0:
+            print(f"unet {share:.3f} step {run.step} loss {recent / 100:.4f}", flush=True)
             recent = 0.0
     return average.module

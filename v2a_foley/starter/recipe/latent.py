@@ -12,8 +12,7 @@ from v2a_foley.models.mel import log_mel
 from v2a_foley.starter.recipe.data import Recording, Windows
 from v2a_foley.starter.recipe.training import (
     Average,
-    load_checkpoint,
-    save_checkpoint,
+    Run,
     steps,
     warm_cosine,
 )
@@ -57,28 +56,10 @@ def train(items: list[Recording], work: Path, budget: float, batch: int = 8) -> 
     model = AutoencoderKL.from_config(CONFIG)
     average = Average(model, 0.999)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=1e-4)
-    state = load_checkpoint(work / "vae.pt") or {}
-    if state:
-        model.load_state_dict(state["model"])
-        average.module.load_state_dict(state["average"])
-        average.updates = int(state["step"])
-        optimizer.load_state_dict(state["optimizer"])
-    step = int(state.get("step", 0))
-    windows = Windows(items, seed=step)
+    run = Run(work / "vae.pt", model, average, optimizer)
+    windows = Windows(items, seed=run.step)
 
-    def save(spent: float) -> None:
-        save_checkpoint(
-            work / "vae.pt",
-            {
-                "model": model.state_dict(),
-                "average": average.module.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": step,
-                "spent": spent,
-            },
-        )
-
-    for share in steps(budget, float(state.get("spent", 0.0)), save):
+    for share in steps(budget, run.spent, run.save):
         waves, _ = windows.batch(batch)
         # Short crops: the network is convolutional, and more steps fit into the time.
         mel = mel_input(torch.from_numpy(waves))
@@ -87,17 +68,11 @@ def train(items: list[Recording], work: Path, budget: float, batch: int = 8) -> 
         posterior = model.encode(mel).latent_dist
         made = model.decode(posterior.sample()).sample
         loss = reconstruction_loss(made, mel) + 3e-4 * posterior.kl().mean() / POSITIONS
-        optimizer.param_groups[0]["lr"] = 1e-3 * warm_cosine(share)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        average.update(model)
-        step += 1
-        if step % 50 == 0:
+        run.update(loss, 1e-3 * warm_cosine(share))
+        if run.step % 50 == 0:
             kl = float(posterior.kl().mean()) / POSITIONS
             l1 = float(l1_loss(made.detach(), mel))
-            print(f"vae {share:.3f} step {step} l1 {l1:.4f} kl {kl:.2f}", flush=True)
+            print(f"vae {share:.3f} step {run.step} l1 {l1:.4f} kl {kl:.2f}", flush=True)
     return average.module
 
 

@@ -45,6 +45,43 @@ class Average:
                 mine.copy_(new)
 
 
+class Run:
+    """A model in training with its average and optimizer, kept in one checkpoint file."""
+
+    def __init__(
+        self, path: Path, model: torch.nn.Module, average: Average, optimizer: torch.optim.Optimizer
+    ) -> None:
+        self.path, self.model, self.average, self.optimizer = path, model, average, optimizer
+        state = load_checkpoint(path) or {}
+        self.step, self.spent = int(state.get("step", 0)), float(state.get("spent", 0.0))
+        if state:
+            model.load_state_dict(state["model"])
+            average.module.load_state_dict(state["average"])
+            average.updates = self.step
+            optimizer.load_state_dict(state["optimizer"])
+
+    def save(self, spent: float) -> None:
+        """Write the checkpoint; ``spent`` is the training time so far, in seconds."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "spent": spent,
+        }
+        save_checkpoint(self.path, state)
+
+    def update(self, loss: torch.Tensor, rate: float) -> None:
+        """One optimizer step at learning rate ``rate``, gradients clipped to 1."""
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.average.update(self.model)
+        self.step += 1
+
+
 def steps(
     budget: float, done: float, save: Callable[[float], None], every: float = 120.0
 ) -> Iterator[float]:
