@@ -12,6 +12,8 @@ from tests.media.clips import shots
 
 # Threads that wait by spinning slow torch down twentyfold when anything else wants a core.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Before any import of the hub's library: no test may reach for the network.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,7 +23,6 @@ def private_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CACHE", "CONFIG", "DATA"):
             patch.setenv(f"V2A_FOLEY_{name}_DIR", str(folder / name.lower()))
-        patch.setenv("HF_HUB_OFFLINE", "1")
         yield folder
 
 
