@@ -15,8 +15,8 @@ from tests.media.made import lavfi, make
 
 
 def twelve_scenes(folder: Path) -> Path:
-    """60 s of 1080p in twelve shots, with film grain."""
-    return shots(folder / "twelve.mp4", [5.0] * 12, after="scale=1920:1080,noise=alls=8:allf=t")
+    """60 s of 1080p in twelve shots, with light film grain."""
+    return shots(folder / "twelve.mp4", [5.0] * 12, after="scale=1920:1080,noise=alls=4:allf=t")
 
 
 def long_clip(folder: Path, minutes: int) -> Path:

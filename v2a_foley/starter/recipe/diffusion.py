@@ -96,7 +96,7 @@ def train(
     noiser = DDIMScheduler.from_config(SCHEDULE)
     recent = 0.0
     for share in steps(budget, run.spent, run.save):
-        index = torch.multinomial(weights, batch)
+        index = torch.multinomial(weights, batch, replacement=True)
         clean = latents[index].float() * torch.empty(batch, 1, 1, 1).uniform_(0.97, 1.03)
         noise = torch.randn_like(clean)
         time = ((torch.arange(batch) + torch.rand(batch)) / batch * 1000).long()

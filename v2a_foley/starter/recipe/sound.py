@@ -63,7 +63,7 @@ def train(
     weights = counts[ids] ** -0.7
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / steps)
-        index = torch.multinomial(weights, 192)
+        index = torch.multinomial(weights, 192, replacement=True)
         variant = torch.randint(0, features.shape[1], (192,))
         x = features[index, variant]
         x = x + 0.3 * torch.randn_like(x) * audio.std
