@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import mul
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,19 +109,35 @@ class Generator:
             for at in range(0, len(group), size)
         ]
         weights = [len(group) * self.frames(requests[group[0]].seconds) for group in groups]
-        done = 0.0
-        for group, weight in zip(groups, weights, strict=True):
+        shares = [0.0] * len(groups)
 
-            def report(share: float, base: float = done, part: float = weight) -> None:
-                progress((base + share * part) / sum(weights))
+        def make(number: int) -> None:
+            def report(share: float) -> None:
+                shares[number] = share
+                progress(sum(map(mul, shares, weights)) / sum(weights))
 
+            group = groups[number]
             chosen = [requests[i] for i in group]
             latents = self._denoise(chosen, unconditional, steps, guidance, scheduler, report)
             for index, latent in zip(group, latents, strict=True):
                 waves[index] = self._decode(latent)
-            done += weight
-            report(0.0, done)
+
+        with self._workers() as workers:
+            list(workers.map(make, range(len(groups))))
         return waves
+
+    def _workers(self) -> ThreadPoolExecutor:
+        """On a CPU one thread a core, each with a request of its own; else one.
+
+        One window cannot keep several cores busy, and their number would change the rounding.
+        """
+        torch = self._torch
+        if self.device.type != "cpu":
+            return ThreadPoolExecutor(1)
+        # torch counts OpenMP threads by calling thread: this leaves the caller's number alone.
+        return ThreadPoolExecutor(
+            torch.get_num_threads(), initializer=lambda: torch.set_num_threads(1)
+        )
 
     def _window_frames(self) -> int:
         return round(self.window * self._rate)
