@@ -84,7 +84,7 @@ def deliver(
         for what in muxed.dropped:
             progress.note(f"{output.name}: {what}")
         if files:
-            _write_stems(sheet, settings, files, loudness.gain_db)
+            _write_stems(sheet, settings, files[:-1], loudness.gain_db)
             write_wav(files[-1], mixed, overwrite=overwrite)
     finally:
         wav.unlink(missing_ok=True)
@@ -186,7 +186,7 @@ def _write_stems(
     """Each scene's sound as long as its scene, at the level it has in the programme."""
     from v2a_foley.media.audio import RATE, length_of, write_wav
 
-    for scene, preset, path in zip(sheet.scenes, settings, paths, strict=False):
+    for scene, preset, path in zip(sheet.scenes, settings, paths, strict=True):
         audio, handle = _read(sheet, scene)
         first = round(handle * RATE)
         gain = 10 ** ((preset.mix.gain_db + gain_db) / 20)

@@ -20,7 +20,6 @@ from v2a_foley.models.runtime import choose_dtype, prepare
 if TYPE_CHECKING:
     import torch
 
-SCHEDULERS = ("dpm++", "ddim")
 DECODE_SECONDS = 20.48  # longer waves are decoded in parts of this length
 OVERLAP = 0.25  # share of a window that overlaps the next one
 
@@ -67,8 +66,8 @@ class Generator:
         hop = math.prod(self._vocoder.config.upsample_rates)
         self._rate = self.sample_rate / hop / self._factor  # latent frames a second
         self._bins = int(self._vocoder.config.model_in_dim) // self._factor
-        # A CPU gains an eighth from batches, and rounds differently by batch size. One window
-        # at a time makes a scene the same to the bit, alone and among others.
+        # A CPU rounds differently by batch size: one window at a time makes a scene the same
+        # to the bit, alone and among others. Its cores work on several requests instead.
         self._batch = 1 if device.type == "cpu" else 16
         self.dim = int(self._unet.config.projection_class_embeddings_input_dim)
         self._torch = torch
