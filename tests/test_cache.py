@@ -69,3 +69,29 @@ def test_a_cache_that_cannot_be_written_is_no_error(
     monkeypatch.setenv("V2A_FOLEY_CACHE_DIR", str(blocked))
     cache.put(cache.key("x"), {"x": np.zeros(1)}, {})
     assert cache.get(cache.key("x")) is None
+
+
+def test_a_work_folder_goes_with_its_run_and_takes_abandoned_ones_along(own_cache: Path) -> None:
+    with cache.work_folder() as first, cache.work_folder() as second:
+        assert first != second
+        (first / "stems").mkdir()
+        (first / "stems" / "001.wav").write_bytes(b"x")
+    assert not first.exists()
+    abandoned = own_cache / "runs" / "old"
+    abandoned.mkdir(parents=True)
+    os.utime(abandoned, (1e9, 1e9))
+    with pytest.raises(KeyError), cache.work_folder() as third:
+        raise KeyError
+    assert not third.exists()
+    assert not abandoned.exists()
+
+
+def test_without_a_cache_the_work_goes_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("V2A_FOLEY_CACHE_DIR", str(blocked))
+    with cache.work_folder() as folder:
+        assert folder.is_dir()
+    assert not folder.exists()

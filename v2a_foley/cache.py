@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
 LIMIT = 4 * 2**30  # bytes; beyond it the entries unused for longest go
+ABANDONED = 2 * 86_400  # seconds after which a run's folder is nobody's
 SWEEP_EVERY = 64  # writes between two looks at the size
 _writes = 0
 
@@ -95,6 +98,25 @@ def sweep(limit: int = LIMIT) -> int:
 def clear() -> int:
     """Empty the cache; bytes freed."""
     return sweep(0)
+
+
+@contextmanager
+def work_folder() -> Iterator[Path]:
+    """A folder in the cache for one run, removed after it; so are those a crash left behind."""
+    runs = folder() / "runs"
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        made = tempfile.mkdtemp(dir=runs)
+    except OSError:  # a cache that cannot be written is no error
+        made = tempfile.mkdtemp()
+    for left in runs.glob("*"):
+        with suppress(OSError):
+            if left.stat().st_mtime < time.time() - ABANDONED:
+                shutil.rmtree(left)
+    try:
+        yield Path(made)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _path(name: str) -> Path:

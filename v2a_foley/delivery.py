@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from v2a_foley import provenance
 from v2a_foley.cuesheet import CueSheet, Scene, resolve
 from v2a_foley.errors import CueSheetError, InputError, MediaError
 from v2a_foley.media.files import check_output, part_name
@@ -76,7 +76,7 @@ def deliver(
     try:
         write_wav(wav, mixed, overwrite=True)  # beside the output: no other disk is filled
         muxed = mux(
-            info, wav, output, metadata=_provenance(sheet), overwrite=overwrite,
+            info, wav, output, metadata={"comment": provenance.comment(sheet)}, overwrite=overwrite,
             progress=lambda done: progress.stage(
                 "deliver", 0.6 + 0.4 * min(1.0, done / info.duration)
             ),
@@ -191,8 +191,3 @@ def _write_stems(
         first = round(handle * RATE)
         gain = 10 ** ((preset.mix.gain_db + gain_db) / 20)
         write_wav(path, audio[first : first + length_of(scene.duration)] * gain, overwrite=True)
-
-
-def _provenance(sheet: CueSheet) -> dict[str, str]:
-    made = f"v2a-foley {version('v2a-foley')}, model pack {sheet.pack}, seed {sheet.seed}"
-    return {"comment": f"AI-generated foley: {made}"}

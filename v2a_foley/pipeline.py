@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run made; ``seconds`` is the wall time of each stage."""
+    """What one run made; ``seconds`` is the wall time of each stage.
+
+    ``kept``: whether the sheet and its stems still exist, or were only for this run.
+    """
 
     sheet: CueSheet
+    kept: bool
     scenes: list[RenderedScene]
     delivery: Delivery
     seconds: dict[str, float]
@@ -55,45 +60,56 @@ def foley(
     """Put foley on ``video`` and write it to ``output`` (beside the video by default).
 
     ``sheet`` keeps the cue sheet; one that exists is used as it is, with its edits, instead of
-    spotting again. Without it the sheet lives in the cache. The other arguments are those of
+    spotting again. Without it sheet and stems are gone after the run. The other arguments are those of
     :func:`spot`, :func:`render` and :func:`deliver`.
     """
     info = probe(video)
     target = output or default_output(video)
     check_output(target, [video], overwrite=overwrite)
-    seconds = {}
-    begun = time.perf_counter()
-    if sheet is not None and sheet.exists():
-        spotted = _existing(sheet, video)
-        progress.note(f"{sheet}: this cue sheet is used, the video is not spotted again")
-    else:
-        where = sheet or _work_sheet(video)
-        spotted = spot(
-            video,
-            where,
-            models=models,
-            preset=preset,
-            seed=seed,
-            settings=settings,
+    with contextlib.ExitStack() as stack:
+        where = sheet or stack.enter_context(cache.work_folder()) / "run.cues.toml"
+        watch = _Watch()
+        if where.exists():
+            spotted = _existing(where, video)
+            progress.note(f"{where}: this cue sheet is used, the video is not spotted again")
+        else:
+            spotted = spot(
+                video,
+                where,
+                models=models,
+                preset=preset,
+                seed=seed,
+                settings=settings,
+                progress=progress,
+            )
+        check_targets(spotted, info, target, stems, overwrite=overwrite)
+        watch.stop("spot")
+        scenes = render(spotted, models=models, overrides=overrides, progress=progress)
+        watch.stop("render")
+        delivery = deliver(
+            spotted,
+            target,
+            overrides=overrides,
+            stems=stems,
+            audio_track=audio_track,
+            overwrite=overwrite,
             progress=progress,
         )
-    check_targets(spotted, info, target, stems, overwrite=overwrite)
-    seconds["spot"] = time.perf_counter() - begun
-    begun = time.perf_counter()
-    scenes = render(spotted, models=models, overrides=overrides, progress=progress)
-    seconds["render"] = time.perf_counter() - begun
-    begun = time.perf_counter()
-    delivery = deliver(
-        spotted,
-        target,
-        overrides=overrides,
-        stems=stems,
-        audio_track=audio_track,
-        overwrite=overwrite,
-        progress=progress,
-    )
-    seconds["deliver"] = time.perf_counter() - begun
-    return Result(spotted, scenes, delivery, seconds)
+        watch.stop("deliver")
+    return Result(spotted, sheet is not None, scenes, delivery, watch.seconds)
+
+
+class _Watch:
+    """Wall time by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._begun = time.perf_counter()
+
+    def stop(self, stage: str) -> None:
+        """End ``stage``; the next one begins."""
+        now = time.perf_counter()
+        self.seconds[stage], self._begun = now - self._begun, now
 
 
 def _existing(sheet: Path, video: Path) -> CueSheet:
@@ -104,9 +120,3 @@ def _existing(sheet: Path, video: Path) -> CueSheet:
             "another --cue-sheet, or remove this one"
         )
     return found
-
-
-def _work_sheet(video: Path) -> Path:
-    """A place for the sheet of a run that keeps none, the same each time."""
-    name = cache.key("run", str(video.resolve()))[:24]
-    return cache.folder() / "runs" / name / "run.cues.toml"

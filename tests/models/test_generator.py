@@ -91,6 +91,44 @@ def test_every_window_has_its_own_condition(starter: Models) -> None:
     assert late > 4 * early
 
 
+@pytest.mark.parametrize("scheduler", ["dpm++", "ddim"])
+def test_a_start_is_kept_the_more_the_more_faithful(starter: Models, scheduler: str) -> None:
+    rate, condition = starter.generator.sample_rate, starter.bank.heard[:1]
+    time = np.arange(round(2.56 * rate)) / rate
+    start = (0.3 * np.sin(2 * np.pi * 500 * time) * (time % 0.5 < 0.1)).astype(np.float32)
+    requests = [
+        Request(condition, 2.56, 1, start=start, faithful=share) for share in (0.0, 0.3, 0.7, 1.0)
+    ]
+    options = {"steps": 10, "scheduler": scheduler}
+    free, little, much, whole = make(starter, requests, **options)
+    assert (free == make(starter, [Request(condition, 2.56, 1)], **options)[0]).all()
+    change = [np.abs(wave - whole).mean() for wave in (free, little, much)]
+    assert change[2] < change[1]
+    assert change[2] < change[0]
+    other = make(starter, [Request(condition, 2.56, 2, start=start, faithful=1.0)], **options)[0]
+    assert np.abs(other - whole).max() < 1e-5
+
+
+def test_the_released_formats_start_from_a_sound(foundation: Models) -> None:
+    start = np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32)
+    condition = foundation.bank.heard[:1]
+    request = Request(condition, 2.5, 1, start=start, faithful=0.5)
+    made, free = make(foundation, [request, Request(condition, 2.5, 1)])
+    assert made.shape == free.shape
+    assert (made != free).any()
+
+
+def test_a_wholly_faithful_start_comes_back_as_it_was(starter: Models) -> None:
+    given = starter.recordings
+    assert given is not None
+    item = next(item for item in given.items if item.label == "dog")
+    start = given.start([item], 5.0, starter.generator.sample_rate, 1)
+    request = Request(starter.bank.empty[None], 5.0, 1, start=start, faithful=1.0)
+    made = make(starter, [request])[0][: len(start)]
+    envelopes = [np.sqrt((w[:79_200].reshape(-1, 800) ** 2).mean(1)) for w in (made, start)]
+    assert np.corrcoef(*envelopes)[0, 1] > 0.9
+
+
 def test_progress_rises_to_one(starter: Models) -> None:
     seen: list[float] = []
     requests = [Request(starter.bank.heard[:1], s, 1) for s in (1.0, 4.0, 9.0)]

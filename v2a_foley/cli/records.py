@@ -43,7 +43,7 @@ def scene(of: Scene) -> dict[str, Any]:
 def rendered(made: Sequence[RenderedScene], of: CueSheet) -> list[dict[str, Any]]:
     """Scenes with what was made for each; ``seed`` is that of the sound that was kept."""
     by_id = {each.id: each for each in made}
-    keys = ("stem", "seconds", "cached", "seed", "candidates", "similarity", "notes")
+    keys = ("stem", "seconds", "cached", "seed", "candidates", "similarity", "sources", "notes")
     return [scene(each) | {key: getattr(by_id[each.id], key) for key in keys} for each in of.scenes]
 
 

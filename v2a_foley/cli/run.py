@@ -217,8 +217,10 @@ def _in_words(plan: dict[str, Any]) -> dict[str, object]:
 
 def _record(result: Result, pack: Pack) -> dict[str, Any]:
     made = {"scenes": records.rendered(result.scenes, result.sheet)}
+    if not result.kept:
+        made = {"scenes": [scene | {"stem": None} for scene in made["scenes"]]}
     return (
-        {"video": result.sheet.video, "cue_sheet": result.sheet.path}
+        {"video": result.sheet.video, "cue_sheet": result.sheet.path if result.kept else None}
         | records.delivery(result.delivery)
         | {"pack": records.pack(pack), "preset": result.sheet.preset, "seed": result.sheet.seed}
         | {"seconds": result.seconds}

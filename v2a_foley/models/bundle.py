@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from v2a_foley.models.clap import Clap
     from v2a_foley.models.clip import Clip
     from v2a_foley.models.generator import Generator
+    from v2a_foley.models.recordings import Recordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,13 @@ class Models:
         return Generator(self.pack, self.device)
 
     @cached_property
+    def recordings(self) -> Recordings | None:
+        """The recordings of the pack, None where it has none."""
+        from v2a_foley.models.recordings import Recordings
+
+        return None if self.pack.recordings is None else Recordings(self.pack)
+
+    @cached_property
     def bank(self) -> Bank:
         """The phrase bank, embedded once a pack and kept."""
         from v2a_foley.mapper.bridge import phrases
@@ -117,15 +126,49 @@ class Models:
         if self.mapper_path is not None:
             path = self.mapper_path
         elif self.pack.mapper != "bridge":
+            packs.require_intact(self.pack, self.pack.mapper)
             path = self.pack.folder / self.pack.mapper
         else:
             return None
-        return checkpoint.load(path, clip_id=self.pack.clip_id, fingerprint=self.bank.fingerprint)
+        return checkpoint.load(
+            path,
+            clip_id=self.pack.clip_id,
+            fingerprint=self.bank.fingerprint,
+            device=self.device,
+        )
 
-    def map(self, visual: np.ndarray, *, temperature: float, top_k: int, seed: int) -> np.ndarray:
-        """Map CLIP embeddings ``(n, d_clip)`` to CLAP embeddings ``(n, d_clap)``, unit length.
+    def focus(self, conditions: np.ndarray, amount: float) -> np.ndarray:
+        """Pull CLAP embeddings ``(n, d_clap)`` towards the nearest prototype, unit length.
 
-        ``temperature`` and ``top_k`` are the bridge's, ``seed`` is for mappers that sample.
+        ``amount``: 0 leaves them, 1 puts the prototype in their place. Prototypes are the mean
+        embeddings of the pack's recordings by class, or else the phrase bank's sounds.
+        """
+        if amount == 0:
+            return conditions
+        known = self.recordings.prototypes if self.recordings is not None else self.bank.heard
+        nearest = known[(conditions @ known.T).argmax(1)]
+        pulled = (1 - amount) * conditions + amount * nearest
+        return pulled / np.linalg.norm(pulled, axis=1, keepdims=True).clip(1e-9)
+
+    @property
+    def per_window(self) -> bool:
+        """Whether the mapper wants a scene's windows one by one, or the scene as a whole."""
+        return self.mapper_file is None or self.mapper_file[1].per_window
+
+    def map(
+        self,
+        scenes: Sequence[np.ndarray],
+        *,
+        temperature: float,
+        top_k: int,
+        seed: int | Sequence[int],
+    ) -> np.ndarray:
+        """Map the CLIP embeddings of each item's frames to one of CLAP: ``(n, d_clap)``.
+
+        ``scenes[i]``: float32 ``(f_i, d_clip)``, unit length, as is what comes out.
+        ``temperature`` and ``top_k`` are the bridge's. ``seed`` is for mappers that sample, one
+        for each item or one that all of them start from: the windows of a scene then sound
+        alike where they look alike. No item depends on its neighbours.
         """
         import torch
 
@@ -136,6 +179,8 @@ class Models:
             mapper: Mapper = Bridge(keys, torch.from_numpy(self.bank.heard), temperature, top_k)
         else:
             mapper = self.mapper_file[1]
-        generator = torch.Generator().manual_seed(seed)
+        seeds = [seed] * len(scenes) if isinstance(seed, int) else seed
+        generators = [torch.Generator().manual_seed(own) for own in seeds]
+        frames = [torch.from_numpy(np.asarray(own, np.float32)) for own in scenes]
         with torch.inference_mode():
-            return mapper.map(torch.from_numpy(visual), generator=generator).numpy()
+            return mapper.map(frames, generator=generators).numpy()

@@ -39,12 +39,21 @@ class Request:
     :func:`window_starts` names (``k`` may be 1: the same for all). ``negative``: ``(dim,)`` or
     None for the empty text.
     ``seconds``: least length of the wave. ``seed``: of its noise, and of nothing else's.
+    ``start``: a sound to begin from instead of noise alone, float32 ``(samples,)`` at the
+    generator's rate; ``faithful`` is the share of the denoising steps that it saves, from 0
+    (nothing of it stays) to 1 (nothing is changed).
     """
 
     conditions: np.ndarray
     seconds: float
     seed: int
     negative: np.ndarray | None = None
+    start: np.ndarray | None = None
+    faithful: float = 0.0
+
+    def skipped(self, steps: int) -> int:
+        """How many of ``steps`` denoising steps the start saves."""
+        return 0 if self.start is None else round(steps * min(1.0, max(0.0, self.faithful)))
 
 
 class Generator:
@@ -62,6 +71,9 @@ class Generator:
             pack.generator, self.dtype, device
         )
         self.sample_rate = int(self._vocoder.config.sampling_rate)
+        sizes = getattr(self._vocoder, "sizes", None)  # AudioLDM's own takes log mels as they are
+        self._mel_mean: float = sizes.mean if sizes else 0.0
+        self._mel_scale: float = sizes.scale if sizes else 1.0
         self._factor = 2 ** (len(self._vae.config.block_out_channels) - 1)
         hop = math.prod(self._vocoder.config.upsample_rates)
         self._rate = self.sample_rate / hop / self._factor  # latent frames a second
@@ -91,19 +103,20 @@ class Generator:
         scheduler: str = "dpm++",
         progress: Callable[[float], None] = lambda share: None,
     ) -> list[np.ndarray]:
-        """Make every request's wave; requests of one length share batches.
+        """Make every request's wave; requests of one length and start share batches.
 
         ``unconditional`` is the CLAP text embedding of the empty text, ``(dim,)``: the other
         branch of classifier-free guidance, where a request names no negative. Noise is drawn
         per request, so a request's wave does not depend on its neighbours.
         """
         waves: list[np.ndarray] = [np.empty(0, np.float32)] * len(requests)
-        by_length: dict[int, list[int]] = {}
+        alike: dict[tuple[int, int], list[int]] = {}
         for index, request in enumerate(requests):
-            by_length.setdefault(self.frames(request.seconds), []).append(index)
+            shape = self.frames(request.seconds), request.skipped(steps)
+            alike.setdefault(shape, []).append(index)
         groups = [
             group[at : at + size]
-            for length, group in sorted(by_length.items())
+            for (length, _), group in sorted(alike.items())
             for size in [max(1, self._batch // len(self._starts(length)))]
             for at in range(0, len(group), size)
         ]
@@ -172,8 +185,13 @@ class Generator:
         starts = self._starts(length)
         scheduler = make_scheduler(scheduler_name, self._config)
         scheduler.set_timesteps(steps, device=self.device)
-        latents = torch.stack([self._noise(r.seed, length) for r in requests])
-        latents = latents.to(self.device) * scheduler.init_noise_sigma
+        latents = torch.stack([self._noise(r.seed, length) for r in requests]).to(self.device)
+        skipped = requests[0].skipped(steps)
+        timesteps = scheduler.timesteps[skipped:]
+        if skipped:
+            latents = self._noised(requests, latents, length, scheduler, skipped)
+        else:
+            latents = latents * scheduler.init_noise_sigma
         positive = self._embeddings([r.conditions for r in requests], len(starts))
         negative = self._embeddings(
             [(unconditional if r.negative is None else r.negative)[None] for r in requests],
@@ -182,15 +200,46 @@ class Generator:
         size = min(length, self._window_frames())
         ramp = self._ramp(size)
         with torch.inference_mode():
-            for index, step in enumerate(scheduler.timesteps):
+            for index, step in enumerate(timesteps):
                 scaled = scheduler.scale_model_input(latents, step).to(self.dtype)
                 windows = torch.stack([scaled[:, :, s : s + size] for s in starts], 1)
                 predicted = self._predict(windows.flatten(0, 1), step, positive, negative, guidance)
                 predicted = predicted.unflatten(0, (len(requests), len(starts)))
                 joint = _overlap(predicted, starts, length, ramp)
                 latents = scheduler.step(joint, step, latents).prev_sample
-                report((index + 1) / len(scheduler.timesteps))
+                report((index + 1) / len(timesteps))
         return latents
+
+    def _noised(
+        self, requests: list[Request], noise: torch.Tensor, length: int, scheduler: Any, skip: int
+    ) -> torch.Tensor:
+        """Latents of the requests' starts with the noise that is left after ``skip`` steps.
+
+        Image-to-image by partial diffusion (SDEdit, Meng et al., ICLR 2022).
+        """
+        torch = self._torch
+        starts = [self._encode(r.start, length) for r in requests if r.start is not None]
+        clean = torch.stack(starts)
+        if skip >= len(scheduler.timesteps):
+            return clean
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(skip)
+        first = scheduler.timesteps[skip : skip + 1].repeat(len(requests))
+        return scheduler.add_noise(clean, noise, first)
+
+    def _encode(self, wave: np.ndarray, length: int) -> torch.Tensor:
+        """A wave as a latent ``(channels, length, bins)``; cut, or padded with silence."""
+        torch = self._torch
+        samples = round(length / self._rate * self.sample_rate)
+        padded = np.zeros(samples, np.float32)
+        padded[: len(wave)] = wave[:samples]
+        from v2a_foley.models.mel import log_mel
+
+        mel = log_mel(torch.from_numpy(padded)[None].to(self.device))
+        mel = (mel - self._mel_mean) / self._mel_scale
+        with torch.inference_mode():
+            latent = self._vae.encode(mel.unsqueeze(1).to(self.dtype)).latent_dist.mode()
+        return latent[0].float() * self._vae.config.scaling_factor
 
     def _embeddings(self, conditions: list[np.ndarray], windows: int) -> torch.Tensor:
         """One unit-length condition a window, ``(n * windows, dim)``."""
@@ -283,15 +332,15 @@ def _load(
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import SpeechT5HifiGan
 
-    from v2a_foley.models import griffin
+    from v2a_foley.models import vocos
 
     try:
         options = {"torch_dtype": dtype, "local_files_only": True, "use_safetensors": True}
         unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **options)
         vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", **options)
         kind = json.loads((folder / "vocoder" / "config.json").read_text(encoding="utf-8"))
-        if kind.get("model_type") == griffin.CONFIG_NAME:
-            vocoder: Any = griffin.GriffinLim.from_pretrained(folder / "vocoder")
+        if kind.get("model_type") == vocos.CONFIG_NAME:
+            vocoder: Any = vocos.Vocos.from_pretrained(folder / "vocoder")
         else:
             vocoder = SpeechT5HifiGan.from_pretrained(
                 folder / "vocoder", dtype=dtype, local_files_only=True, use_safetensors=True

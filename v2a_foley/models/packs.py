@@ -23,6 +23,7 @@ class Pack:
 
     ``files`` maps each file's path below ``folder`` to its SHA-256 (empty where a pack was
     made by hand and has no checksums). ``id`` changes whenever a file changes.
+    ``recordings``: real sounds that generation may start from, where the pack has some.
     ``channels_last``: the denoiser is faster so on a CPU (small ones are, AudioLDM's is not).
     """
 
@@ -40,6 +41,7 @@ class Pack:
     window: float
     bucket: float
     channels_last: bool
+    recordings: Path | None
     mapper: str
     revisions: dict[str, str]
     files: dict[str, str]
@@ -154,6 +156,7 @@ def _parse(table: dict[str, Any], folder: Path) -> Pack:
         window=float(generator["window"]),
         bucket=float(generator["bucket"]),
         channels_last=bool(generator.get("channels_last", False)),
+        recordings=inside(table["recordings"]["path"]) if "recordings" in table else None,
         mapper=str(table.get("mapper", {}).get("default", "bridge")),
         revisions={str(k): str(v) for k, v in table.get("revisions", {}).items()},
         files=files,

@@ -105,6 +105,15 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "generation", "top_k", int, 8, "sound phrases the bridge mapper may blend", 1, 1000
     ),
+    Parameter(
+        "generation", "focus", float, 0.0,
+        "how far a scene's sound is pulled to the plainest sound of its kind; 0 leaves it", 0, 1,
+    ),
+    Parameter(
+        "generation", "seeded", float, 0.5,
+        "how much generation keeps of a real recording it starts from: 0 is free, 1 faithful",
+        0, 1,
+    ),
     Parameter("timing", "crossfade", float, 0.25, "fade between two scenes, in seconds", 0, 10),
     Parameter("mix", "gain_db", float, 0.0, "level of a scene's sound, in dB", -60, 24),
     Parameter(
@@ -148,6 +157,8 @@ class Generation:
     candidates: int
     temperature: float
     top_k: int
+    focus: float
+    seeded: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from v2a_foley.level import set_level
+from v2a_foley.models.recordings import arrange
 
 RATE = 16_000
 WINDOW = 81_920  # samples: 5.12 s
@@ -45,7 +46,10 @@ CONTINUOUS = (
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One labelled recording; ``audio`` is float16 mono at 16 kHz."""
+    """One labelled recording; ``audio`` is float16 mono at 16 kHz.
+
+    ``synthesised``: a program made it.
+    """
 
     file: str
     label: str
@@ -55,6 +59,7 @@ class Recording:
     path: str
     held_out: bool
     audio: np.ndarray
+    synthesised: bool = False
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -96,26 +101,12 @@ def window(audio: np.ndarray, label: str, rng: random.Random, length: int = WIND
 
     Continuous sounds are looped with crossfades, single events are repeated with random gaps.
     """
-    audio = audio.astype(np.float32)
-    if len(audio) >= length:
-        start = rng.randrange(len(audio) - length + 1)
-        return audio[start : start + length]
-    continuous = any(word in label for word in CONTINUOUS)
-    out = np.zeros(length, np.float32)
-    at = 0 if continuous or len(audio) > length // 2 else rng.randrange(0, RATE // 4)
-    while at < length:
-        take = audio * rng.uniform(0.7, 1.0)
-        fade = min(len(audio) // 3, RATE // 5) if continuous else 0
-        if fade and at:
-            ramp = np.sin(np.linspace(0, np.pi / 2, fade, dtype=np.float32))
-            take[:fade] *= ramp
-            n = min(fade, length - at)
-            out[at : at + n] *= ramp[::-1][:n]
-        n = min(len(take), length - at)
-        out[at : at + n] += take[:n]
-        gap = -fade if continuous else int(rng.uniform(0.1, 0.8) * RATE)
-        at += max(len(take) + gap, 400)
-    return out
+    return arrange([audio], length, RATE, loops=continuous(label), rng=rng)
+
+
+def continuous(label: str) -> bool:
+    """Whether sounds of a class go on, where others are single events."""
+    return any(word in label for word in CONTINUOUS)
 
 
 class Windows:

@@ -61,9 +61,17 @@ class Judge:
             optimizer.step()
 
     @torch.no_grad()
+    def scores(self, wave: np.ndarray) -> torch.Tensor:
+        """Scores ``(classes,)`` of a 16 kHz wave, in the order of ``labels``."""
+        return self.model((describe(wave) - self.mean) / self.std)
+
+    def first(self, wave: np.ndarray) -> str:
+        """The class that a 16 kHz wave is taken for."""
+        return self.labels[int(self.scores(wave).argmax())]
+
     def rank(self, wave: np.ndarray, label: str) -> int:
         """How many classes the judge puts before ``label`` for a 16 kHz wave."""
-        scores = self.model((describe(wave) - self.mean) / self.std)
+        scores = self.scores(wave)
         return int((scores > scores[self.labels.index(label)]).sum())
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
-from torch.nn.functional import avg_pool2d, l1_loss
+from torch import nn
+from torch.nn.functional import avg_pool2d, l1_loss, leaky_relu
 
 from v2a_foley.models.mel import log_mel
+from v2a_foley.models.vocos import VocosConfig
 from v2a_foley.starter.recipe.data import Recording, Windows
 from v2a_foley.starter.recipe.training import (
     Average,
@@ -19,7 +21,7 @@ from v2a_foley.starter.recipe.training import (
 
 CROP = 128  # frames: 1.28 s
 POSITIONS = CROP // 8 * 8  # of the latent of a crop
-MEL_MEAN, MEL_SCALE = -6.0, 3.0  # the networks see (log mel + 6) / 3
+MEL_MEAN, MEL_SCALE = VocosConfig().mean, VocosConfig().scale  # the networks see (log mel + 6) / 3
 CONFIG = {
     "in_channels": 1,
     "out_channels": 1,
@@ -74,6 +76,88 @@ def train(items: list[Recording], work: Path, budget: float, batch: int = 8) -> 
             l1 = float(l1_loss(made.detach(), mel))
             print(f"vae {share:.3f} step {run.step} l1 {l1:.4f} kl {kl:.2f}", flush=True)
     return average.module
+
+
+class Patches(nn.Module):
+    """Judges patches of a network mel ``(n, 1, frames, 64)`` (PatchGAN, Isola et al., 2017)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        norm = nn.utils.parametrizations.spectral_norm
+        widths = (1, 24, 48, 64)
+        self.layers = nn.ModuleList(
+            norm(nn.Conv2d(a, b, 4, stride, 1))
+            for a, b, stride in zip(widths, widths[1:], (2, 2, 1), strict=False)
+        )
+        self.last = norm(nn.Conv2d(widths[-1], 1, 3, 1, 1))
+
+    def forward(self, mel: torch.Tensor) -> list[torch.Tensor]:
+        """The layers' features, the verdict last."""
+        features = []
+        for layer in self.layers:
+            mel = leaky_relu(layer(mel), 0.2)
+            features.append(mel)
+        return [*features, self.last(mel)]
+
+
+def texture_loss(made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """L1 of how rough patches are in time and in frequency: blur is heard as another material."""
+    loss = made.new_zeros(())
+    for dim in (2, 3):
+        own, wanted = (avg_pool2d(mel.diff(dim=dim).abs(), 4) for mel in (made, real))
+        loss = loss + l1_loss(own, wanted)
+    return loss
+
+
+def sharpen(
+    model: AutoencoderKL, items: list[Recording], work: Path, budget: float, batch: int = 8
+) -> AutoencoderKL:
+    """Train the decoder alone for ``budget`` seconds so that what it cannot know looks real.
+
+    The encoder stays, and with it the latents that the denoiser learns. Resumes from
+    ``work/decoder.pt``.
+    """
+    torch.manual_seed(4)
+    model.requires_grad_(False)
+    parts = nn.ModuleList([model.post_quant_conv, model.decoder]).requires_grad_(True)
+    patches = Patches()
+    average = Average(parts, 0.999)
+    optimizer = torch.optim.AdamW(parts.parameters(), lr=4e-4, betas=(0.5, 0.9))
+    against = torch.optim.AdamW(patches.parameters(), lr=8e-4, betas=(0.5, 0.9))
+    run = Run(work / "decoder.pt", parts, average, optimizer)
+    rival = Run(work / "decoder_patches.pt", patches, Average(patches, 0.0), against)
+    windows = Windows(items, seed=run.step + 7)
+
+    def save(spent: float) -> None:
+        run.save(spent)
+        rival.save(spent)
+
+    for share in steps(budget, run.spent, save):
+        mel = mel_input(torch.from_numpy(windows.batch(batch)[0]))
+        at = int(torch.randint(0, mel.shape[2] - CROP + 1, ()))
+        mel = mel[:, :, at : at + CROP]
+        with torch.no_grad():
+            latent = model.encode(mel).latent_dist.mode()
+            latent = latent + 0.1 * torch.randn_like(latent) * torch.rand(batch, 1, 1, 1)
+        made = model.decode(latent).sample
+        rate = warm_cosine(share)
+        hinge = (1 - patches(mel)[-1]).relu().mean() + (
+            1 + patches(made.detach())[-1]
+        ).relu().mean()
+        rival.update(hinge, 8e-4 * rate)
+        with torch.no_grad():
+            wanted = patches(mel)[:-1]
+        *features, verdict = patches(made)
+        matched = torch.stack([l1_loss(a, b) for a, b in zip(features, wanted, strict=True)])
+        loss = reconstruction_loss(made, mel) + 2 * texture_loss(made, mel)
+        loss = loss + 0.05 * min(1.0, share * 20) * (matched.sum() - verdict.mean())
+        run.update(loss, 4e-4 * rate)
+        if run.step % 50 == 0:
+            l1 = float(l1_loss(made.detach(), mel))
+            print(f"decoder {share:.3f} step {run.step} l1 {l1:.4f} hinge {hinge:.3f}", flush=True)
+    for own, mean in zip(parts.parameters(), average.module.parameters(), strict=True):
+        own.data.copy_(mean.data)
+    return model
 
 
 @torch.no_grad()

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from v2a_foley.models.packs import MANIFEST, sha256
+from v2a_foley.models.vocos import Vocos
 from v2a_foley.starter.recipe.data import HELD_OUT_SOUNDS, Recording
-from v2a_foley.starter.recipe.latent import MEL_MEAN, MEL_SCALE
 
-VERSION = "0.1"
+VERSION = "0.2"
 HEADER = """\
 # The starter model pack. Made by: python -m v2a_foley.starter.recipe
 [pack]
@@ -26,7 +26,8 @@ commercial = true
 [licences]
 "CLIP image tower (EfficientNet-Lite0, ImageNet)" = "Apache-2.0"
 "CLAP audio tower (aiSFX)" = "CC BY 4.0, Alison B. Ma and Alexander Lerch"
-"text towers, projections, autoencoder, denoiser" = "CC BY-SA 4.0; trained on sources.tsv"
+"text towers, projections, autoencoder, denoiser, vocoder" = "CC BY-SA 4.0; trained on sources.tsv"
+"recordings" = "each its own (CC0 to CC BY-SA, MIT, BSD, ...): recordings/recordings.tsv"
 
 [clip]
 id = "{clip_id}"
@@ -41,6 +42,9 @@ path = "generator"
 window = 5.12
 bucket = 2.56
 channels_last = true
+
+[recordings]
+path = "recordings"
 
 [mapper]
 default = "bridge"
@@ -75,23 +79,23 @@ def write_sound(folder: Path, state: dict[str, torch.Tensor]) -> None:
 
 
 def write_generator(
-    folder: Path, unet: Any, vae: Any, schedule: dict[str, Any], text: Any, tokenizer: Any
+    folder: Path,
+    unet: Any,
+    vae: Any,
+    vocoder: Vocos,
+    schedule: dict[str, Any],
+    text: Any,
+    tokenizer: Any,
 ) -> None:
-    """A diffusers AudioLDM folder, half precision; Griffin-Lim in the vocoder's place."""
+    """A diffusers AudioLDM folder, half precision; Vocos in the vocoder's place."""
     unet.half().save_pretrained(folder / "unet")
     vae.half().save_pretrained(folder / "vae")
     text.half().save_pretrained(folder / "text_encoder")
     tokenizer.save_pretrained(folder / "tokenizer")
-    for name, table in (
-        ("scheduler/scheduler_config.json", schedule),
-        (
-            "vocoder/config.json",
-            {"model_type": "griffin_lim", "mean": MEL_MEAN, "scale": MEL_SCALE, "iterations": 16},
-        ),
-    ):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(table, indent=2) + "\n")
+    vocoder.save_pretrained(folder / "vocoder")
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(schedule, indent=2) + "\n")
 
 
 def write_sources(path: Path, items: list[Recording], pictures: list[dict[str, str]]) -> None:
@@ -100,7 +104,7 @@ def write_sources(path: Path, items: list[Recording], pictures: list[dict[str, s
         out = csv.writer(file, delimiter="\t", lineterminator="\n")
         out.writerow(["kind", "class", "licence", "package", "path"])
         for item in items:
-            if item.package not in HELD_OUT_SOUNDS:
+            if item.package not in HELD_OUT_SOUNDS and not item.synthesised:
                 out.writerow(["sound", item.label, item.licence, item.package, item.path])
         for row in pictures:
             out.writerow(["picture", row["cls"], row["licence"], row["package"], row["path"]])

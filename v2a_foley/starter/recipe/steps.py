@@ -17,19 +17,29 @@ from torch.nn.functional import normalize
 
 from v2a_foley.mapper.bridge import phrases
 from v2a_foley.models.sfx import SAMPLE_RATE, SoundEncoder
+from v2a_foley.models.vocos import Vocos
 from v2a_foley.starter.recipe import (
     data,
     diffusion,
     latent,
     pack,
     pictures,
+    recordings,
     sound,
+    textures,
     towers,
     vision,
+    vocoder,
     words,
 )
 
-SHARES = {"clap": 0.06, "clip": 0.04, "vae": 0.32, "unet": 0.58}  # of the training time
+SHARES = {
+    "clap": 0.05,
+    "clip": 0.04,
+    "vae": 0.28,
+    "vocoder": 0.23,
+    "unet": 0.4,
+}  # of the training time
 CLIP_ID = "starter/efficientnet-lite0-conse"
 UNSEEN = ("", "music", "speech", "music, speech", "noise", "silence", "people talking", "singing")
 
@@ -63,8 +73,9 @@ class Recipe:
 
     @cached_property
     def training(self) -> list[data.Recording]:
-        """Those that are not held out."""
-        return [item for item in self.recordings if not item.held_out]
+        """Those that are not held out, and the synthesised textures behind them."""
+        real = [item for item in self.recordings if not item.held_out]
+        return real + textures.synthesise()
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -286,6 +297,23 @@ class Recipe:
         model.load_state_dict(self.kept("vae_final", make))
         return model.eval().requires_grad_(False)
 
+    @cached_property
+    def vocoder(self) -> Vocos:
+        """The trained vocoder."""
+
+        def make() -> dict[str, torch.Tensor]:
+            budget = self.budget * SHARES["vocoder"]
+            return vocoder.train(self.training, self.work, budget).state_dict()
+
+        model = Vocos()
+        model.load_state_dict(self.kept("vocoder_final", make))
+        return model.eval()
+
+    def embeddings(self) -> torch.Tensor:
+        """CLAP embedding of each training recording, the mean over its windows ``(n, 512)``."""
+        sounds = self.heads[0].project(self.features.flatten(0, 1))
+        return normalize(sounds.unflatten(0, (len(self.training), -1)).mean(1), dim=-1)
+
     def latents(self) -> dict[str, Any]:
         """Latents of random windows; rare classes get more."""
         count = collections.Counter(item.label for item in self.training)
@@ -385,8 +413,13 @@ def build(folder: Path, work: Path, budget: float) -> None:
     text = towers.clap_text(tokenizer)
     text.load_state_dict(heard)
     pack.write_generator(
-        target / "generator", unet, recipe.vae, diffusion.SCHEDULE, text, tokenizer
+        target / "generator", unet, recipe.vae, recipe.vocoder, diffusion.SCHEDULE, text, tokenizer
     )
+    with torch.no_grad():
+        embeddings = recipe.embeddings().numpy()
+    chosen = recordings.choose(recipe.training, embeddings)
+    items = [recipe.training[index] for index in chosen]
+    recordings.write(target / "recordings", items, embeddings[chosen])
     pack.write_sources(target / "sources.tsv", recipe.training, recipe.pictures())
     pack.write_manifest(target, CLIP_ID)
 
