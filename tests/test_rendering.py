@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from v2a_foley import cuesheet
+from v2a_foley import cuesheet, frames
 from v2a_foley.cuesheet import CueSheet
 from v2a_foley.errors import ModelError
 from v2a_foley.models.bundle import Models
@@ -76,6 +76,45 @@ def test_the_best_of_several_is_kept(sheet: CueSheet, starter: Models) -> None:
         assert best.similarity >= single.similarity - 1e-4
 
 
+def test_what_a_sound_started_from_is_told(sheet: CueSheet, starter: Models) -> None:
+    import av
+
+    from v2a_foley.delivery import deliver
+
+    free = render(sheet, models=starter, overrides={"generation": {"steps": 4, "seeded": 0.0}})
+    assert [scene.sources for scene in free] == [(), (), ()]
+    # Shots of plain colour look like nothing: a text that is a class stands in for them.
+    from v2a_foley.mapper.bridge import phrases
+
+    row = [phrase.concept for phrase in phrases()].index("dog")
+    seen = starter.bank.seen[row] + starter.bank.named[row]
+    looks = replace(frames.load(sheet.artefacts))
+    table = np.repeat(seen[None] / np.linalg.norm(seen), len(looks.times), axis=0)
+    frames.save(replace(looks, embeddings=table.astype(np.float32)), sheet.artefacts)
+    settings = {"generation": {"steps": 4, "seeded": 0.5}}
+    started = render(sheet, models=starter, overrides=settings)
+    for scene in started:
+        assert {source["label"] for source in scene.sources} == {"dog"}
+        assert all(source["licence"] and source["package"] for source in scene.sources)
+    again = render(sheet, models=starter, overrides=settings)
+    assert [scene.sources for scene in again] == [scene.sources for scene in started]
+    done = deliver(sheet, sheet.path.with_name("out.mp4"))
+    with av.open(str(done.output)) as media:
+        comment = media.metadata["comment"]
+    assert "started from recordings (seeded 0.5): dog (" in comment
+
+
+def test_focus_pulls_towards_a_prototype(starter: Models) -> None:
+    given = starter.recordings
+    assert given is not None
+    conditions = starter.bank.heard[:20]
+    assert (starter.focus(conditions, 0.0) == conditions).all()
+    near = [(starter.focus(conditions, f) @ given.prototypes.T).max(1) for f in (0.0, 0.5, 1.0)]
+    assert (near[1] > near[0]).all()
+    assert np.allclose(near[2], 1, atol=1e-4)
+    assert np.allclose(np.linalg.norm(starter.focus(conditions, 0.5), axis=1), 1, atol=1e-4)
+
+
 def test_a_scene_longer_than_a_window_is_not_cut(
     sheet: CueSheet, starter: Models, tmp_path: Path
 ) -> None:
@@ -89,8 +128,6 @@ def test_a_scene_longer_than_a_window_is_not_cut(
 
 
 def test_another_clip_s_frames_are_refused(sheet: CueSheet, starter: Models) -> None:
-    from v2a_foley import frames
-
     seen = replace(frames.load(sheet.artefacts), clip_id="other")
     frames.save(seen, sheet.artefacts)
     with pytest.raises(ModelError, match="run spot again"):

@@ -27,7 +27,7 @@ def load(folder: Path) -> list[dict[str, Any]]:
         records = json.loads((folder / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    return [record for record in records if isinstance(record, dict)]
+    return records if isinstance(records, list) else []
 
 
 def comment(sheet: CueSheet) -> str:

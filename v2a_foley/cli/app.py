@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from v2a_foley.cli import console, doctor, models, presets, run, scenes, stages
+from v2a_foley.cli import (
+    console,
+    doctor,
+    embedding,
+    evaluate,
+    models,
+    presets,
+    run,
+    scenes,
+    stages,
+    training,
+)
 from v2a_foley.cli.command import INTERRUPTED, register
 
 app = typer.Typer(
@@ -17,6 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+_evaluate = typer.Typer(no_args_is_help=True, help="How good mappers and sounds are.")
+_mapper = typer.Typer(no_args_is_help=True, help="A mapper of one's own.")
 _models = typer.Typer(no_args_is_help=True, help="The model packs on this machine.")
 _presets = typer.Typer(no_args_is_help=True, help="Named settings for sound of one kind.")
 
@@ -41,16 +54,24 @@ register(app, stages.spot, "spot")
 register(app, stages.render, "render")
 register(app, stages.deliver, "deliver")
 register(app, scenes.scenes, "scenes")
+app.add_typer(_mapper, name="mapper")
+register(_mapper, embedding.embed, "embed")
+register(_mapper, training.train, "train")
 app.add_typer(_models, name="models")
 register(_models, models.list_packs, "list")
 register(_models, models.info, "info")
 register(_models, models.check, "check")
 register(_models, models.pull, "pull")
+register(_models, models.convert, "convert")
 app.add_typer(_presets, name="presets")
 register(_presets, presets.list_presets, "list")
 register(_presets, presets.show, "show")
 register(_presets, presets.new, "new")
 register(_presets, presets.check, "check")
+app.add_typer(_evaluate, name="evaluate")
+register(_evaluate, evaluate.mapper, "mapper")
+register(_evaluate, evaluate.sounds, "sounds")
+register(_evaluate, evaluate.export, "export")
 register(app, doctor.doctor, "doctor")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -116,7 +117,9 @@ def _loads(pack: Pack, messages: Messages) -> bool:
     models = Models(str(pack.folder), "cpu")
     for part in ("clip", "clap", "generator", "mapper_file"):
         try:
-            getattr(models, part)
+            loaded = getattr(models, part)
+            if part == "clap" and loaded.has_audio:
+                loaded.audio  # noqa: B018 - loads it
         except ModelError as problem:
             console.error(str(problem))
             failed = True
@@ -149,6 +152,58 @@ def pull(
         raise typer.Exit(1)
     with messages.progress() as progress:
         folder = library.pull(name, progress=progress)
+    console.out(console.name(folder))
+
+
+def convert(
+    *,
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT", show_default=False, readable=False,
+            help="A LAION CLAP (.pt), or an original AudioLDM checkpoint (.ckpt).",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", show_default=False, readable=False,
+            help="The new folder to write.",
+        ),
+    ],
+    pack: Annotated[
+        str | None,
+        typer.Option(
+            "--pack", metavar="NAME", show_default=False,
+            help="Write a copy of this pack that has the CLAP, not the CLAP alone.",
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokenizer", metavar="DIR", show_default=False, readable=False,
+            help="Folder with RoBERTa's vocab.json and merges.txt; else the pack's.",
+        ),
+    ] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            "--backend", metavar="transformers|laion_clap",
+            help="What runs the CLAP; laion_clap needs the extra 'laion'.",
+        ),
+    ] = "transformers",
+    messages: Messages,
+) -> None:  # fmt: skip
+    """Convert a CLAP checkpoint to safetensors that a model pack can use.
+
+    A pack that has the CLAP of its generator ranks several takes of a scene. Prints the folder.
+    """
+    from v2a_foley.models.laion import convert as library
+
+    with messages.progress() as progress:
+        folder = library.convert(
+            checkpoint, output, tokenizer=tokenizer, pack=pack, backend=backend, progress=progress
+        )
     console.out(console.name(folder))
 
 

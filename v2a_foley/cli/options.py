@@ -74,17 +74,27 @@ Seed = Annotated[
 ]  # fmt: skip
 
 
+PackName = Annotated[
+    str | None,
+    typer.Option(
+        "--models", metavar="PACK", show_default=False, rich_help_panel="Models",
+        help="Model pack: auto, starter, foundation or a folder that holds one.",
+    ),
+]  # fmt: skip
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="NAME", rich_help_panel="Models",
+        help="Where the models run: auto, cpu, cuda (or cuda:1), mps.",
+    ),
+]  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
     """Which models run, and where."""
 
-    pack: Annotated[
-        str | None,
-        typer.Option(
-            "--models", metavar="PACK", show_default=False, rich_help_panel="Models",
-            help="Model pack: auto, starter, foundation or a folder that holds one.",
-        ),
-    ] = None  # fmt: skip
+    pack: PackName = None
     mapper: Annotated[
         Path | None,
         typer.Option(
@@ -92,13 +102,7 @@ class ModelChoice:
             rich_help_panel="Models", help="Mapper from CLIP to CLAP; without it the pack's own.",
         ),
     ] = None  # fmt: skip
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device", metavar="NAME", rich_help_panel="Models",
-            help="Where the models run: auto, cpu, cuda (or cuda:1), mps.",
-        ),
-    ] = "auto"  # fmt: skip
+    device: Device = AUTO
 
     def find(self, usual: str = AUTO) -> Models:
         """The chosen models, none loaded yet; ``usual`` is the pack where none was named."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import normalize
+
+from v2a_foley.mapper.protocol import Generators
 
 if TYPE_CHECKING:
     from v2a_foley.models.clap import Clap
@@ -44,6 +47,7 @@ class Bridge:
     """
 
     kind = "bridge"
+    per_window = True
 
     def __init__(
         self, keys: torch.Tensor, values: torch.Tensor, temperature: float = 0.02, top_k: int = 8
@@ -58,11 +62,9 @@ class Bridge:
         best = cosines.topk(self.top_k, dim=-1)
         return (best.values / self.temperature).softmax(-1), best.indices
 
-    def map(
-        self, visual: torch.Tensor, *, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
-        """See :class:`v2a_foley.mapper.protocol.Mapper`."""
-        weights, indices = self.weights(visual)
+    def map(self, scenes: Sequence[torch.Tensor], *, generator: Generators = None) -> torch.Tensor:
+        """See :class:`v2a_foley.mapper.protocol.Mapper`; the frames' mean is what is mapped."""
+        weights, indices = self.weights(torch.stack([frames.mean(0) for frames in scenes]))
         return normalize((weights.unsqueeze(-1) * self.values[indices]).sum(1), dim=-1)
 
 

@@ -13,6 +13,7 @@ import torch
 from v2a_foley.errors import ModelError
 from v2a_foley.mapper.bridge import Bridge
 from v2a_foley.mapper.protocol import Mapper
+from v2a_foley.media.files import atomic
 from v2a_foley.models.clap import AGREEMENT, agreement
 
 HEADER = "v2a_foley_mapper"
@@ -22,7 +23,11 @@ KINDS = ("bridge", "regression", "diffusion")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a mapper file says of itself. ``config`` are the kind's own settings."""
+    """What a mapper file says of itself.
+
+    ``config`` are the kind's own settings, ``training`` what it was trained on and how,
+    ``metrics`` how good it was on held-out pairs.
+    """
 
     kind: str
     config: dict[str, Any]
@@ -37,15 +42,18 @@ def save(
     """Write a mapper file; ``fingerprint`` ``(8, d_clap)`` is the CLAP's that it maps into."""
     from safetensors.torch import save_file
 
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
     contents = {k: v.contiguous() for k, v in tensors.items()}
     contents[FINGERPRINT] = torch.from_numpy(np.ascontiguousarray(fingerprint, np.float32))
-    save_file(contents, part, metadata={HEADER: json.dumps(asdict(header))})
-    part.replace(path)
+    with atomic(path, overwrite=True) as part:
+        save_file(contents, part, metadata={HEADER: json.dumps(asdict(header))})
 
 
-def load(path: Path, *, clip_id: str, fingerprint: np.ndarray) -> tuple[Header, Mapper]:
+def load(
+    path: Path, *, clip_id: str, fingerprint: np.ndarray, device: torch.device | None = None
+) -> tuple[Header, Mapper]:
     """Read a mapper file and see that it fits the CLIP and CLAP in use.
+
+    ``device`` (the CPU if not given) is where a trained mapper's network runs.
 
     Raises ModelError when it is no mapper file, is damaged, or was made for other models.
     """
@@ -61,7 +69,17 @@ def load(path: Path, *, clip_id: str, fingerprint: np.ndarray) -> tuple[Header, 
             f"{path}: this mapper maps into another CLAP than the pack's (they agree to "
             f"{cosine:.3f}, {AGREEMENT} is needed): use the pack it was made for or another mapper"
         )
-    return header, _build(path, header, tensors)
+    del tensors[FINGERPRINT]
+    try:
+        mapper = _bridge(header, tensors) if header.kind == "bridge" else _network(header, tensors)
+    except (KeyError, TypeError, RuntimeError, ModelError) as error:
+        reason = str(error).strip().replace("\n\t", " ")
+        raise ModelError(
+            f"{path}: damaged {header.kind} mapper ({reason}): copy it again or train it again"
+        ) from None
+    if isinstance(mapper, torch.nn.Module):
+        mapper.to(device or "cpu")
+    return header, mapper
 
 
 def _read(path: Path) -> tuple[Header, dict[str, torch.Tensor]]:
@@ -81,19 +99,25 @@ def _read(path: Path) -> tuple[Header, dict[str, torch.Tensor]]:
     except (SafetensorError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: not a mapper file, or damaged ({error})") from None
     bad = [k for k, v in tensors.items() if not torch.isfinite(v).all()]
-    if FINGERPRINT not in tensors or header.kind not in KINDS or bad:
+    sound = header.kind in KINDS and isinstance(header.config, dict)
+    if FINGERPRINT not in tensors or bad or not sound:
         raise ModelError(
             f"{path}: damaged or unknown mapper (kind '{header.kind}'): train it again"
         )
     return header, tensors
 
 
-def _build(path: Path, header: Header, tensors: dict[str, torch.Tensor]) -> Mapper:
-    if header.kind == "bridge":
-        try:
-            return Bridge(tensors["keys"], tensors["values"], **header.config)
-        except (KeyError, TypeError) as error:
-            raise ModelError(f"{path}: damaged bridge mapper ({error}): make it again") from None
-    raise ModelError(
-        f"{path}: this version does not run '{header.kind}' mappers yet: use a bridge mapper"
-    )
+def _bridge(header: Header, tensors: dict[str, torch.Tensor]) -> Mapper:
+    return Bridge(tensors["keys"], tensors["values"], **header.config)
+
+
+def _network(header: Header, tensors: dict[str, torch.Tensor]) -> Mapper:
+    """A trained mapper: made without memory of its own, so a header cannot ask for any."""
+    from accelerate import init_empty_weights
+
+    from v2a_foley.mapper import config, kinds
+
+    with init_empty_weights():
+        network = kinds.build(*config.network(header.kind, header.config, ModelError))
+    network.load_state_dict({k: v.float() for k, v in tensors.items()}, assign=True)
+    return network.eval().requires_grad_(False)

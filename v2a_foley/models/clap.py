@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from v2a_foley.errors import ModelError
-from v2a_foley.level import set_level
+from v2a_foley.models.audio_tower import AudioTower, load_audio_tower, tower_kind
 from v2a_foley.models.packs import Pack, require_intact
 from v2a_foley.models.runtime import prepare
 
 if TYPE_CHECKING:
     import torch
+
+    from v2a_foley.models.laion.package import LaionClap
 
 # Two CLAPs share a space when they agree on these (cosine over 0.99 on each).
 FINGERPRINT_PROMPTS = (
@@ -29,14 +31,16 @@ FINGERPRINT_PROMPTS = (
     "a piano playing a slow melody",
 )
 AGREEMENT = 0.99
-AUDIO_BATCH = 16
+FINGERPRINT_FILE = "fingerprint.safetensors"
 
 
 class Clap:
     """A pack's CLAP. Embeddings are float32 ``(n, dim)`` on the CPU, L2-normalised.
 
     The text tower is the generator's own, so that prompts, negatives and the generator share
-    one space; an audio tower of another space is refused when the pack is checked.
+    one space. Where the pack's CLAP is one that laion_clap runs, both towers are the package's.
+    Raises ModelError when a part is damaged, or the audio tower comes from another CLAP than
+    the generator's text tower.
     """
 
     def __init__(self, pack: Pack, device: torch.device) -> None:
@@ -66,6 +70,24 @@ class Clap:
             )
         self._text = model.float().to(device).eval().requires_grad_(False)
         self._audio: AudioTower | None = None
+        self._package: LaionClap | None = None
+        if pack.clap_audio is not None:
+            self._check_space(pack.clap_audio)
+
+    def _check_space(self, folder: Path) -> None:
+        """Refuse an audio tower that came with another text tower than the generator's.
+
+        One without a record of its text tower passes: the starter's was trained with its own.
+        """
+        record = folder / FINGERPRINT_FILE
+        if tower_kind(folder) == "laion_clap":
+            package = cast("LaionClap", self.audio)
+            require_one_space(package.texts(FINGERPRINT_PROMPTS), self.fingerprint(), self._pack)
+            self._package = package
+            self._text = self._tokenizer = None  # as large as the package's own
+        elif record.is_file():
+            require_intact(self._pack, record.relative_to(self._pack.folder).as_posix())
+            require_one_space(read_fingerprint(record), self.fingerprint(), self._pack)
 
     @property
     def has_audio(self) -> bool:
@@ -74,120 +96,86 @@ class Clap:
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
         """Embed captions of sounds: ``(n, dim)``."""
-        import torch
-
-        out = []
-        limit = self._text.config.max_position_embeddings - 2
-        for at in range(0, len(texts), 128):
-            batch = self._tokenizer(
-                list(texts[at : at + 128]),
-                padding=True,
-                truncation=True,
-                max_length=min(77, limit),
-                return_tensors="pt",
-            ).to(self.device)
-            with torch.inference_mode():
-                made = self._text(
-                    input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
-                ).text_embeds
-            out.append(torch.nn.functional.normalize(made.float(), dim=-1).cpu().numpy())
-        return np.concatenate(out)
+        if self._package is not None:
+            return self._package.texts(texts)
+        return embed_texts(self._text, self._tokenizer, texts, self.device)
 
     def sounds(self, waves: Sequence[np.ndarray], sample_rate: int) -> np.ndarray:
         """Embed mono waves (float32 ``(samples,)``): ``(n, dim)``."""
-        if self._pack.clap_audio is None:
+        return np.concatenate([self.audio(np.asarray(w, np.float32), sample_rate) for w in waves])
+
+    @property
+    def audio(self) -> AudioTower:
+        """The audio tower, loaded at its first use. Raises ModelError where the pack has none."""
+        folder = self._pack.clap_audio
+        if folder is None:
             raise ModelError(f"model pack '{self._pack.name}' has no CLAP audio tower")
         if self._audio is None:
-            require_intact(self._pack, str(self._pack.clap_audio.relative_to(self._pack.folder)))
-            self._audio = load_audio_tower(self._pack.clap_audio, self.device)
-        return np.concatenate([self._audio(np.asarray(w, np.float32), sample_rate) for w in waves])
+            require_intact(self._pack, folder.relative_to(self._pack.folder).as_posix() + "/")
+            self._audio = load_audio_tower(folder, self.device)
+        return self._audio
 
     def fingerprint(self) -> np.ndarray:
         """Text embeddings of the fixed prompts: ``(8, dim)``, what identifies the space."""
         return self.texts(FINGERPRINT_PROMPTS)
 
 
-class AudioTower:
-    """An audio encoder: one mono wave to a unit-length embedding ``(1, dim)``."""
+def embed_texts(
+    model: Any, tokenizer: Any, texts: Sequence[str], device: torch.device
+) -> np.ndarray:
+    """Embed ``texts`` by transformers' CLAP text tower: float32 ``(n, dim)``, L2-normalised."""
+    import torch
 
-    sample_rate: int
-
-    def __call__(self, wave: np.ndarray, sample_rate: int) -> np.ndarray:
-        """Resample and embed ``wave`` (float32 ``(samples,)``)."""
-        import soxr
-        import torch
-
-        if sample_rate != self.sample_rate:
-            wave = soxr.resample(wave, sample_rate, self.sample_rate)
+    out = []
+    limit = model.config.max_position_embeddings - 2
+    for at in range(0, len(texts), 128):
+        batch = tokenizer(
+            list(texts[at : at + 128]),
+            padding=True,
+            truncation=True,
+            max_length=min(77, limit),
+            return_tensors="pt",
+        ).to(device)
         with torch.inference_mode():
-            made = self.embed(np.ascontiguousarray(wave, np.float32))
-        return torch.nn.functional.normalize(made.float(), dim=-1).cpu().numpy()
-
-    def embed(self, wave: np.ndarray) -> torch.Tensor:
-        """Embed a wave at the tower's own sample rate."""
-        raise NotImplementedError
-
-
-class SoundEncoderTower(AudioTower):
-    """The starter's tower: :class:`v2a_foley.models.sfx.SoundEncoder`."""
-
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        from safetensors.torch import load_file
-
-        from v2a_foley.models.sfx import SAMPLE_RATE, SoundEncoder
-
-        state = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
-        width, dim = state["head.0.weight"].shape[0], state["head.2.weight"].shape[0]
-        self._model = SoundEncoder(width, dim)
-        self._model.load_state_dict(state)
-        self._model = self._model.to(device).eval().requires_grad_(False)
-        self._device = device
-        self.sample_rate = SAMPLE_RATE
-
-    def embed(self, wave: np.ndarray) -> torch.Tensor:
-        """Embed a wave at 44.1 kHz."""
-        import torch
-
-        leveled = set_level(wave, self.sample_rate)  # the level it was trained at
-        return self._model(torch.from_numpy(leveled)[None].to(self._device))
+            made = model(
+                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+            ).text_embeds
+        out.append(torch.nn.functional.normalize(made.float(), dim=-1).cpu().numpy())
+    return np.concatenate(out)
 
 
-class ClapTower(AudioTower):
-    """The audio half of transformers' ClapModel (LAION's weights after conversion)."""
+def write_fingerprint(path: Path, fingerprint: np.ndarray) -> None:
+    """Keep a CLAP's ``fingerprint`` ``(8, dim)`` beside its audio tower, with its prompts."""
+    from safetensors.numpy import save_file
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        from transformers import ClapAudioModelWithProjection, ClapFeatureExtractor
-
-        # The extractor's default is fusion, which unfused checkpoints were not trained with.
-        self._extract = ClapFeatureExtractor.from_pretrained(
-            folder, local_files_only=True, truncation="rand_trunc", padding="repeatpad"
-        )
-        model: Any = ClapAudioModelWithProjection.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True
-        )
-        self._model = model.float().to(device).eval().requires_grad_(False)
-        self._device = device
-        self.sample_rate = int(self._extract.sampling_rate)
-
-    def embed(self, wave: np.ndarray) -> torch.Tensor:
-        """Embed a wave at 48 kHz; what is longer than 10 s is cut to its middle."""
-        longest = self._extract.nb_max_samples
-        if len(wave) > longest:  # the extractor would cut at random
-            start = (len(wave) - longest) // 2
-            wave = wave[start : start + longest]
-        batch = self._extract(wave, sampling_rate=self.sample_rate, return_tensors="pt")
-        return self._model(input_features=batch["input_features"].to(self._device)).audio_embeds
+    prompts = json.dumps(FINGERPRINT_PROMPTS)
+    save_file({"fingerprint": np.ascontiguousarray(fingerprint)}, path, {"prompts": prompts})
 
 
-def load_audio_tower(folder: Path, device: torch.device) -> AudioTower:
-    """Load the audio tower in ``folder``; its ``config.json`` says which kind it is."""
-    prepare()
-    towers = {"sound_encoder": SoundEncoderTower, "clap": ClapTower, "clap_audio_model": ClapTower}
+def read_fingerprint(path: Path) -> np.ndarray:
+    """The fingerprint in ``path``. Raises ModelError when it is damaged or of other prompts."""
+    from safetensors import SafetensorError, safe_open
+
     try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
-        return towers[kind](folder, device)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder}: the CLAP audio tower cannot be loaded ({error})") from error
+        with safe_open(path, framework="np") as file:
+            found = file.get_tensor("fingerprint")
+            prompts = json.loads((file.metadata() or {}).get("prompts", "null"))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ModelError(f"{path}: not a CLAP's fingerprint ({error}); convert it again") from None
+    if prompts != list(FINGERPRINT_PROMPTS):
+        raise ModelError(f"{path}: made by another version of v2a-foley: convert the CLAP again")
+    return found
+
+
+def require_one_space(audio: np.ndarray, text: np.ndarray, pack: Pack) -> None:
+    """Raise ModelError when an audio tower's fingerprint is not that of ``pack``'s text tower."""
+    cosine = agreement(audio, text)
+    if not cosine > AGREEMENT:
+        raise ModelError(
+            f"model pack '{pack.name}' at {pack.folder}: its CLAP audio tower is of another CLAP "
+            f"than the text tower of its generator (they agree to {cosine:.3f} on fixed texts, "
+            f"{AGREEMENT} is needed): use the CLAP of the checkpoint that the generator came from"
+        )
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> float:

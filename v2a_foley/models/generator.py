@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2a_foley.errors import FoleyError, ModelError
+from v2a_foley.models import memory
 from v2a_foley.models.packs import Pack, require_intact
 from v2a_foley.models.runtime import choose_dtype, prepare
 
@@ -63,6 +64,7 @@ class Generator:
         prepare()
         import torch
 
+        memory.require(pack, device, memory.available(device))
         require_intact(pack, f"{pack.generator.relative_to(pack.folder)}/")
         self.device = device
         self.dtype = choose_dtype(device)

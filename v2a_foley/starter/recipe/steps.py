@@ -291,7 +291,8 @@ class Recipe:
         def make() -> dict[str, torch.Tensor]:
             trained = latent.train(self.training, self.work, self.budget * SHARES["vae"])
             latent.fold_statistics(trained, self.training)
-            return trained.state_dict()
+            budget = self.budget * SHARES["decoder"]
+            return latent.sharpen(trained, self.training, self.work, budget).state_dict()
 
         model = AutoencoderKL.from_config(latent.CONFIG)
         model.load_state_dict(self.kept("vae_final", make))
@@ -303,7 +304,7 @@ class Recipe:
 
         def make() -> dict[str, torch.Tensor]:
             budget = self.budget * SHARES["vocoder"]
-            return vocoder.train(self.training, self.work, budget).state_dict()
+            return vocoder.train(self.training, self.work, budget, self.vae).state_dict()
 
         model = Vocos()
         model.load_state_dict(self.kept("vocoder_final", make))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderKL
 from torch import nn
 from torch.nn.functional import l1_loss, leaky_relu
 
@@ -99,8 +100,22 @@ def crops(windows: Windows, batch: int) -> torch.Tensor:
     return blocks[torch.arange(batch), place]
 
 
-def train(items: list[Recording], work: Path, budget: float, batch: int = 16) -> Vocos:
-    """Train for ``budget`` seconds (resuming from ``work/vocoder.pt``) and return the average."""
+@torch.no_grad()
+def rebuilt(mel: torch.Tensor, vae: AutoencoderKL) -> torch.Tensor:
+    """Network mels ``(n, frames, 64)`` as the autoencoder gives them back."""
+    latent = vae.encode(mel.unsqueeze(1)).latent_dist.mode()
+    made: torch.Tensor = vae.decode(latent).sample
+    return made.squeeze(1)
+
+
+def train(
+    items: list[Recording], work: Path, budget: float, vae: AutoencoderKL, batch: int = 16
+) -> Vocos:
+    """Train for ``budget`` seconds (resuming from ``work/vocoder.pt``) and return the average.
+
+    Once the discriminators are there, half of each batch is heard through ``vae``: what it
+    smooths, the vocoder learns to put back.
+    """
     torch.manual_seed(3)
     model, judges = Vocos(), Discriminators()
     average = Average(model, 0.999)
@@ -117,7 +132,9 @@ def train(items: list[Recording], work: Path, budget: float, batch: int = 16) ->
     for share in steps(budget, run.spent, save):
         real = crops(windows, batch)
         mel = mel_input(real).squeeze(1)
-        mel = mel + torch.randn_like(mel) * 0.1 * torch.rand(batch, 1, 1)  # as decoders err
+        if share > ALONE:
+            mel = torch.cat([rebuilt(mel[: batch // 2], vae), mel[batch // 2 :]])
+        mel = mel + torch.randn_like(mel) * 0.05 * torch.rand(batch, 1, 1)  # as decoders err
         made = model.synthesise(mel)
         close = l1_loss(log_mel(made), log_mel(real))
         loss = close + spectral_loss(made, real)

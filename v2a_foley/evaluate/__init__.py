@@ -1,0 +1,1 @@
+"""Judging mappers and sounds by the field's measures."""

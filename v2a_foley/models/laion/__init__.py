@@ -1,0 +1,1 @@
+"""LAION's CLAP: its checkpoints read without pickle, converted, or run by laion_clap itself."""
