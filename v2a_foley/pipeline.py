@@ -60,8 +60,8 @@ def foley(
     """Put foley on ``video`` and write it to ``output`` (beside the video by default).
 
     ``sheet`` keeps the cue sheet; one that exists is used as it is, with its edits, instead of
-    spotting again. Without it sheet and stems are gone after the run. The other arguments are those of
-    :func:`spot`, :func:`render` and :func:`deliver`.
+    spotting again. Without it sheet and stems are gone after the run. The other arguments are
+    those of :func:`spot`, :func:`render` and :func:`deliver`.
     """
     info = probe(video)
     target = output or default_output(video)

@@ -99,7 +99,9 @@ class ModelChoice:
         Path | None,
         typer.Option(
             "--mapper", metavar="FILE", show_default=False, readable=False,
-            rich_help_panel="Models", help="Mapper from CLIP to CLAP; without it the pack's own.",
+            rich_help_panel="Models",
+            help="Mapper from CLIP to CLAP: a file, bridge, or one that 'models info' names;"
+            " without it the pack's own.",
         ),
     ] = None  # fmt: skip
     device: Device = AUTO
@@ -108,9 +110,10 @@ class ModelChoice:
         """The chosen models, none loaded yet; ``usual`` is the pack where none was named."""
         from v2a_foley.models.bundle import Models
 
-        if self.mapper is not None:
-            _require_mapper(self.mapper)
-        return Models(self.pack or usual, self.device, self.mapper)
+        models = Models(self.pack or usual, self.device, self.mapper)
+        if models.mapper_path is not None:
+            _require_mapper(models.mapper_path)
+        return models
 
 
 def _require_mapper(path: Path) -> None:

@@ -183,7 +183,7 @@ def _plan(job: Job, info: MediaInfo, models: Models, overrides: Overrides) -> di
         "preset": job.preset,
         "seed": job.seed or 0,
         "pack": records.pack(models.pack),
-        "mapper": models.mapper_path or models.pack.mapper,
+        "mapper": models.mapper_path or models.mapper,
         "device": models.device_name,
         "settings": overrides,
     }

@@ -82,15 +82,14 @@ def _means(scenes: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def contenders(files: Sequence[Path], models: Models) -> list[Contender]:
-    """The mappers in ``files`` under their files' names, the pack's own, and the bridge.
+    """The mappers in ``files`` under their files' names, those of the pack, and the bridge.
 
     Raises:
         ModelError: a file is no mapper, or was made for another CLIP or CLAP.
     """
     paths = {path.resolve(): path.stem for path in files}
-    if models.pack.mapper != "bridge":
-        own = models.pack.folder / models.pack.mapper
-        paths.setdefault(own.resolve(), f"{own.stem} (the pack's)")
+    for name, own in models.pack.mappers.items():
+        paths.setdefault(own.resolve(), f"{name} (the pack's)")
     names = [*paths.values(), *RESERVED]
     found = []
     for path, name in paths.items():

@@ -44,7 +44,8 @@ class Models:
     """A pack, a device and a mapper; nothing is loaded until it is used.
 
     ``pack``: see :func:`v2a_foley.models.packs.find`. ``device``: ``auto``, ``cpu``, ``cuda``,
-    ``mps``. ``mapper``: a mapper file, None for the pack's own choice.
+    ``mps``. ``mapper``: a mapper file, ``bridge`` or the name of a mapper in the pack; None for
+    the pack's own choice.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class Models:
     ) -> None:
         self.pack = packs.find(pack)
         self.device_name = device
-        self.mapper_path = mapper
+        self.mapper = str(mapper) if mapper is not None else self.pack.mapper
+        own = self.mapper == "bridge" or self.mapper in self.pack.mappers
+        self.mapper_path = None if own else mapper
 
     @cached_property
     def device(self) -> torch.device:
@@ -115,7 +118,7 @@ class Models:
     def mapper_id(self) -> str:
         """What the results of the mapper depend on, besides its inputs."""
         if self.mapper_path is None:
-            return f"{self.pack.id}/{self.pack.mapper}"
+            return f"{self.pack.id}/{self.mapper}"
         return packs.sha256(self.mapper_path) if self.mapper_path.is_file() else ""
 
     @cached_property
@@ -125,9 +128,9 @@ class Models:
 
         if self.mapper_path is not None:
             path = self.mapper_path
-        elif self.pack.mapper != "bridge":
-            packs.require_intact(self.pack, self.pack.mapper)
-            path = self.pack.folder / self.pack.mapper
+        elif self.mapper != "bridge":
+            path = self.pack.mappers[self.mapper]
+            packs.require_intact(self.pack, path.relative_to(self.pack.folder).as_posix())
         else:
             return None
         return checkpoint.load(

@@ -24,6 +24,7 @@ class Pack:
     ``files`` maps each file's path below ``folder`` to its SHA-256 (empty where a pack was
     made by hand and has no checksums). ``id`` changes whenever a file changes.
     ``recordings``: real sounds that generation may start from, where the pack has some.
+    ``mapper`` is the usual one: ``bridge`` or one of ``mappers``, files by name.
     ``channels_last``: the denoiser is faster so on a CPU (small ones are, AudioLDM's is not).
     """
 
@@ -43,6 +44,7 @@ class Pack:
     channels_last: bool
     recordings: Path | None
     mapper: str
+    mappers: dict[str, Path]
     revisions: dict[str, str]
     files: dict[str, str]
 
@@ -130,7 +132,7 @@ def load(folder: Path) -> Pack:
 
 def _parse(table: dict[str, Any], folder: Path) -> Pack:
     pack, clip, generator = (table[k] for k in ("pack", "clip", "generator"))
-    clap = table.get("clap", {})
+    clap, mapper = table.get("clap", {}), table.get("mapper", {})
 
     def inside(value: str) -> Path:
         path = (folder / value).resolve()
@@ -157,10 +159,18 @@ def _parse(table: dict[str, Any], folder: Path) -> Pack:
         bucket=float(generator["bucket"]),
         channels_last=bool(generator.get("channels_last", False)),
         recordings=inside(table["recordings"]["path"]) if "recordings" in table else None,
-        mapper=str(table.get("mapper", {}).get("default", "bridge")),
+        mapper=_default_mapper(mapper),
+        mappers={str(k): inside(v) for k, v in mapper.items() if k != "default"},
         revisions={str(k): str(v) for k, v in table.get("revisions", {}).items()},
         files=files,
     )
+
+
+def _default_mapper(table: dict[str, Any]) -> str:
+    name = str(table.get("default", "bridge"))
+    if name != "bridge" and name not in table:
+        raise ValueError(f"'{name}' (a default mapper that is not listed)")
+    return name
 
 
 def sha256(path: Path) -> str:

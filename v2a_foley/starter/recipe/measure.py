@@ -38,10 +38,10 @@ class Way:
 WAYS = (
     Way("plain"),
     Way("focus 0.5", focus=0.5),
-    Way("best of 2", candidates=2),
-    Way("seeded 0.3", seeded=0.3),
-    Way("seeded 0.5", seeded=0.5),
-    Way("seeded 0.7", seeded=0.7),
+    Way("seeded 0.4", seeded=0.4),
+    Way("seeded 0.6", seeded=0.6),
+    Way("seeded 0.8", seeded=0.8),
+    Way("seeded 0.6, best of 2", seeded=0.6, candidates=2),
 )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from v2a_foley.models.packs import MANIFEST, sha256
@@ -48,8 +50,6 @@ path = "recordings"
 
 [mapper]
 default = "bridge"
-
-[files]
 """
 
 
@@ -59,6 +59,16 @@ def compact(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         k: (v.half() if v.is_floating_point() and v.ndim > 1 else v).contiguous()
         for k, v in state.items()
     }
+
+
+def compact_file(path: Path) -> None:
+    """Rewrite a mapper file by :func:`compact`, its header and CLAP fingerprint as they are."""
+    from v2a_foley.mapper.checkpoint import FINGERPRINT
+
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    save_file(compact(state) | {FINGERPRINT: state[FINGERPRINT]}, path, header)
 
 
 def write_clip(
@@ -110,9 +120,11 @@ def write_sources(path: Path, items: list[Recording], pictures: list[dict[str, s
             out.writerow(["picture", row["cls"], row["licence"], row["package"], row["path"]])
 
 
-def write_manifest(folder: Path, clip_id: str) -> None:
-    """``pack.toml`` with the SHA-256 of every file."""
+def write_manifest(folder: Path, clip_id: str, mappers: Sequence[str]) -> None:
+    """``pack.toml`` with the SHA-256 of every file; ``mappers`` are those in ``mappers/``."""
     text = HEADER.format(version=VERSION, clip_id=clip_id)
+    text += "".join(f'{name} = "mappers/{name}.safetensors"\n' for name in mappers)
+    text += "\n[files]\n"
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name not in (MANIFEST, "README.md"):
             text += f'"{path.relative_to(folder).as_posix()}" = "{sha256(path)}"\n'

@@ -16,10 +16,10 @@ from v2a_foley.starter.recipe.data import RATE, Recording, continuous
 # Share-alike is among them: the product names the licence of each recording it used.
 FREE = ("CC", "MIT", "BSD", "Expat", "public", "Artistic", "MPL", "free-art")
 SHARE = 0.7  # of a class, those nearest to its mean: what is left out is often mislabelled
-MOST = 10  # of one class
-LONGEST, SHORTEST = 4.0, 0.12  # seconds
+MOST = 9  # of one class
+LONGEST, SHORTEST = 3.5, 0.12  # seconds
 COLUMNS = ("file", "label", "caption", "loops", "made", "licence", "package", "path")
-COMPRESSION = 0.93  # libsndfile's scale for Opus, about 2.5 kB a second
+COMPRESSION = 0.95  # libsndfile's scale for Opus, about 2.5 kB a second
 
 
 def choose(items: Sequence[Recording], embeddings: np.ndarray) -> list[int]:
@@ -66,7 +66,7 @@ def write(folder: Path, items: Sequence[Recording], embeddings: np.ndarray) -> N
 
 
 def encoded(audio: np.ndarray) -> bytes:
-    """At most 4 s of a 16 kHz wave as Ogg Opus, faded where it was cut."""
+    """At most 3.5 s of a 16 kHz wave as Ogg Opus, faded where it was cut."""
     import soundfile
 
     wave = audio[: round(LONGEST * RATE)].astype(np.float32)

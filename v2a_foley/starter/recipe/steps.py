@@ -22,6 +22,7 @@ from v2a_foley.starter.recipe import (
     data,
     diffusion,
     latent,
+    mappers,
     pack,
     pictures,
     recordings,
@@ -281,6 +282,46 @@ class Recipe:
         )
         return model.state_dict()
 
+    def sides(self, models: Any) -> tuple[list[mappers.Side], list[mappers.Side]]:
+        """Looks and sounds of the mappers' pairs, in the spaces of the pack ``models``."""
+        from PIL import Image
+
+        head = models.clip._model.visual.head
+
+        def seen(features: torch.Tensor) -> np.ndarray:
+            return normalize(head(features), dim=-1).numpy()
+
+        rng, looks, training = random.Random(0), [], []
+        for number, row in enumerate(data.rows(self.folder / "images.tsv")):
+            if row["cls"] not in self.rows:
+                continue
+            held = row["package"] in data.HELD_OUT_PICTURES
+            split = "test" if held else "valid" if number % 10 == 0 else "train"
+            picture = Image.open(self.folder / row["file"]).convert("RGB")
+            images = [pictures.squared(picture)]
+            if not held:
+                images += [pictures.as_frame(picture, rng) for _ in range(4)]
+            features = pictures.features(self.trunk, images)
+            training += [] if held else [features]
+            looks += [mappers.Side(row["file"], row["cls"], split, e) for e in seen(features)]
+        known = torch.cat(training)
+        bank, weight = self.bank, self.trunk.classifier.weight.detach()
+        labels = sorted({item.label for item in self.training})
+        concepts = bank["concept"][[self.rows[label] for label in labels]].numpy()
+        classes = seen(vision.class_features(known, weight))
+        looks += mappers.imagenet_looks(classes, bank["classes"].numpy(), concepts, labels)
+        sounds = []
+        embeddings = self.embeddings().detach().numpy()
+        for number, (item, own) in enumerate(zip(self.training, embeddings, strict=True)):
+            split = "valid" if number % 10 == 0 and not item.synthesised else "train"
+            sounds.append(mappers.Side(item.file, item.label, split, own))
+        for item in self.recordings:
+            if item.held_out:
+                wave = np.resize(item.audio.astype(np.float32), data.WINDOW)
+                own = models.clap.sounds([wave], data.RATE)[0]
+                sounds.append(mappers.Side(item.file, item.label, "test", own))
+        return looks, sounds
+
     # Generator ------------------------------------------------------------------------------
 
     @cached_property
@@ -384,6 +425,29 @@ class Conditions:
         return torch.where(torch.rand(n, 1) < 0.1, self.empty.expand_as(chosen), chosen)
 
 
+def train_mappers(recipe: Recipe, target: Path) -> None:
+    """Make the pairs and train the pack's mappers on them; ``target`` is the pack so far."""
+    from itertools import chain
+
+    from v2a_foley.mapper import training
+    from v2a_foley.mapper.batches import Material
+    from v2a_foley.models.bundle import Models
+
+    models = Models(str(target), "cpu")
+    looks, sounds = recipe.sides(models)
+    folder = recipe.work / "pairs"
+    if not folder.exists():
+        made = chain(mappers.pairs(looks, sounds), mappers.phrase_pairs(models, sounds))
+        mappers.write(folder, models, made)
+    (target / "mappers").mkdir(exist_ok=True)
+    for name, config in mappers.CONFIGS.items():
+        output = target / "mappers" / f"{name}.safetensors"
+        training.train(Material.open(folder), output, config, device="cpu", overwrite=True)
+        pack.compact_file(output)
+        for left in (*target.glob("mappers/*.jsonl"), *target.glob("mappers/*.png")):
+            left.unlink()
+
+
 def build(folder: Path, work: Path, budget: float) -> None:
     """Run every step and write ``work/pack``; ``budget`` is the training time in seconds."""
     import open_clip
@@ -422,7 +486,9 @@ def build(folder: Path, work: Path, budget: float) -> None:
     items = [recipe.training[index] for index in chosen]
     recordings.write(target / "recordings", items, embeddings[chosen])
     pack.write_sources(target / "sources.tsv", recipe.training, recipe.pictures())
-    pack.write_manifest(target, CLIP_ID)
+    pack.write_manifest(target, CLIP_ID, mappers=())
+    train_mappers(recipe, target)
+    pack.write_manifest(target, CLIP_ID, mappers=tuple(mappers.CONFIGS))
 
 
 def _weights(groups: list[tuple[int, float]]) -> torch.Tensor:

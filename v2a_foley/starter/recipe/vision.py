@@ -99,6 +99,15 @@ def tune(
     return head
 
 
+def class_features(pictures: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Synthetic features ``(1000, 1280)`` of classifier rows, as :func:`tune` makes them.
+
+    ``pictures`` ``(n, 1280)`` are features of real pictures: their mean and spread are used.
+    """
+    mean = pictures.mean(0)
+    return (mean + _pull(pictures - mean, rows)).clamp_min(0)
+
+
 def _pull(centred: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """Class means' offsets ``(1000, 1280)``, scaled to the pictures' own spread."""
     offsets = (rows @ centred.T) @ centred / len(centred)
