@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from tests.media.clips import shots
 
+# A suite that was started in the background ignores Ctrl-C, and so would the programs it tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Threads that wait by spinning slow torch down twentyfold when anything else wants a core.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Before any import of the hub's library: no test may reach for the network.

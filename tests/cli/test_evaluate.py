@@ -52,7 +52,8 @@ def test_mappers_as_a_table_as_json_and_as_a_report(cli: Cli, pairs: Path, start
     lines = shown.stdout.splitlines()
     assert lines[0].split()[:4] == ["mapper", "cosine", "R@1", "R@5"]
     assert [line.split("  ")[0] for line in lines[1:]] == [
-        "true sounds", "mine", "bridge", "ridge", "chance",
+        "true sounds", "mine", "regression (the pack's)", "diffusion (the pack's)",
+        "bridge", "ridge", "chance",
     ]  # fmt: skip
     result = cli(*command, "--json", "--report", "out/r.md")
     assert result.exit_code == 0

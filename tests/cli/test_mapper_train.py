@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -137,6 +138,21 @@ def test_killed_and_gone_on_with_it_ends_the_same(cli: Cli, pairs: Path) -> None
         mine, whole = (folder / name.format(each) for each in ("mine", "whole"))
         assert mine.read_bytes() == whole.read_bytes()
     assert not kept.exists()
+
+
+def test_two_processes_train_one_mapper(cli: Cli, pairs: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*launch, "-m", "v2a_foley", *TRAIN, "--device", "cpu"],
+        capture_output=True, text=True, timeout=240, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "mine.safetensors\n"), done.stderr
+    assert done.stderr.count("step 60: held-out loss") == 1
+    alone = cli(*TRAIN[:-1], "alone.safetensors", "--device", "cpu", "--json", "-q")
+    metrics = json.loads(alone.stdout)["metrics"]
+    words = re.search(r"valid cosine ([\d.]+)", done.stderr)
+    assert words is not None
+    assert float(words[1]) == pytest.approx(metrics["valid_cosine"], abs=0.05)
 
 
 # In use ------------------------------------------------------------------------------------------

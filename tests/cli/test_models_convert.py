@@ -16,6 +16,7 @@ from tests.models.laion import (
     clap_model,
     save_audioldm,
     save_laion,
+    scatter,
     to_laion,
     write_pack,
     write_words,
@@ -135,3 +136,19 @@ def test_a_pack_for_laion_clap_says_what_it_needs(cli: Cli, video: Path, given: 
     checked = cli("models", "check", "mine", "--load")
     assert checked.exit_code == 1
     assert "laion_clap package, which is not installed here" in checked.stderr
+
+
+@pytest.mark.skipif(find_spec("laion_clap") is None, reason="the extra 'laion' is not installed")
+def test_a_pack_that_laion_clap_runs(cli: Cli, given: Path):
+    from v2a_foley.models.laion.package import construct
+
+    model = scatter(construct("HTSAT-tiny", given / "roberta", torch.device("cpu")).model)
+    checkpoint = save_laion(Path("630k.pt"), model.state_dict())
+    write_pack(Path("pack"), checkpoint, given / "roberta")
+    made = cli(
+        "models", "convert", "630k.pt", "--pack", "pack", "--backend", "laion_clap", "-o", "mine"
+    )
+    assert (made.exit_code, made.stdout) == (0, "mine\n"), made.stderr
+    checked = cli("models", "check", "mine", "--load")
+    assert checked.exit_code == 0, checked.stderr
+    assert "clap: loads\n" in checked.stderr

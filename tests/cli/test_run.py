@@ -55,7 +55,7 @@ def test_run_as_json_and_again(cli: Cli, video: Path):
     for scene in record["scenes"]:
         assert scene.keys() == {
             "id", "start", "end", "length", "preset", "seed", "tags", "stem", "seconds", "cached",
-            "candidates", "similarity", "notes",
+            "candidates", "similarity", "sources", "notes",
         }  # fmt: skip
         assert scene["preset"] == "city"
         assert not scene["cached"]

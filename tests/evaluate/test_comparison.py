@@ -24,6 +24,7 @@ def compared(pairs: Path, starter: Models, tmp_path_factory: pytest.TempPathFact
 
 
 KINDS = ("regression", "diffusion")
+PACKED = tuple(f"{kind} (the pack's)" for kind in KINDS)
 
 
 def row(of: Comparison, name: str) -> Score:
@@ -31,9 +32,10 @@ def row(of: Comparison, name: str) -> Score:
 
 
 def test_a_row_for_each_mapper_between_the_truth_and_chance(compared: Comparison):
-    names = ["true sounds", *KINDS, "bridge", "ridge", "chance"]
+    names = ["true sounds", *KINDS, *PACKED, "bridge", "ridge", "chance"]
     assert [score.name for score in compared.scores] == names
-    assert [score.kind for score in compared.scores] == ["", *KINDS, "bridge", "ridge", ""]
+    kinds = ["", *KINDS, *KINDS, "bridge", "ridge", ""]
+    assert [score.kind for score in compared.scores] == kinds
     assert (compared.scenes, compared.sounds, compared.classes) == (24, 24, 8)
 
 
@@ -140,7 +142,7 @@ def test_notes_say_what_a_figure_is_worth(compared: Comparison):
 def test_pairs_without_labels_or_training_split(tmp_path: Path, starter: Models):
     folder = make_pairs(tmp_path / "p", starter, labels=False, train=0, kind="text")
     found = compare(folder, [], models=starter)
-    assert [score.name for score in found.scores] == ["true sounds", "bridge", "chance"]
+    assert [score.name for score in found.scores] == ["true sounds", *PACKED, "bridge", "chance"]
     assert row(found, "bridge").class_top1 is None
     text = "\n".join(found.notes)
     assert "no ridge baseline" in text
@@ -196,4 +198,4 @@ def test_a_mapper_that_gives_no_numbers(pairs: Path, tmp_path: Path, starter: Mo
 def test_names_that_other_rows_have(pairs: Path, tmp_path: Path, starter: Models):
     path = mapper_file(tmp_path / "ridge.safetensors", starter)
     names = [score.name for score in compare(pairs, [path, path], models=starter).scores]
-    assert names == ["true sounds", str(path), "bridge", "ridge", "chance"]
+    assert names == ["true sounds", str(path), *PACKED, "bridge", "ridge", "chance"]

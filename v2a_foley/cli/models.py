@@ -105,8 +105,9 @@ def check(
         console.error(f"{pack.folder / file}: is damaged or was changed")
     messages.say(f"{pack.name}: {len(pack.files) - len(bad)} of {len(pack.files)} files are intact")
     loads = _loads(pack, messages) if load else True
-    if bad or not loads:
+    if bad:
         console.error(f"model pack {pack.name}: install it again")
+    if bad or not loads:
         raise typer.Exit(1)
 
 

@@ -38,7 +38,7 @@ class Recipe:
         typer.Option(
             "--config", metavar="NAME", show_default=False, rich_help_panel=PANEL,
             help="diffusion, diffusion-small, regression-mlp, regression-transformer, or a .toml"
-            " file of your own; without it the first of --kind.",
+            " file of your own; diffusion or regression-mlp if not given.",
         ),
     ] = None  # fmt: skip
     steps: Annotated[

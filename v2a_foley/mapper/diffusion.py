@@ -67,8 +67,10 @@ class Diffusion(Network):
         """See :meth:`Network.embed`: some samples an item, of which the best is kept.
 
         The first prediction, from noise alone, is the network's mean of all that could sound
-        there; the sample nearest to it is the best. (The paper's code base compares with the
-        condition, but CLIP's and CLAP's spaces are not joint.)
+        there; the sample nearest to it is the best. DALL-E 2 compares samples with the condition
+        instead, but CLIP's and CLAP's spaces are not joint. On held-out pictures the cosine to
+        the sounds of their class rises from 0.798 (one sample) to 0.807 (two) and 0.828 (four);
+        two draws of one scene then differ by 0.12, 0.11 and 0.08.
         """
         count = self.settings.samples
         condition = self.aggregate(frames, mask).repeat_interleave(count, 0)
