@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
 
 from tests.material import material
+from v2a_foley.errors import ModelError
 from v2a_foley.mapper.bridge import phrases
+from v2a_foley.models import packs
 from v2a_foley.models.bundle import Models
 from v2a_foley.models.clap import FINGERPRINT_PROMPTS, agreement
 
@@ -68,3 +73,26 @@ def test_texts_do_not_depend_on_their_batch(starter: Models, count: int) -> None
     alone = starter.clap.texts(["rain on a roof"])
     among = starter.clap.texts([*(["a very long text about a train"] * count), "rain on a roof"])
     assert np.abs(alone[0] - among[-1]).max() < 1e-4
+
+
+def test_its_mappers_run_by_name(starter: Models) -> None:
+    scenes = [starter.bank.seen[index : index + 1] for index in (3, 300)]
+    options = {"temperature": 0.01, "top_k": 8, "seed": 4}
+    made = {}
+    for name in ("bridge", *starter.pack.mappers):
+        models = Models("starter", "cpu", Path(name))
+        assert models.mapper_path is None
+        assert models.mapper_id.endswith(f"/{name}")
+        made[name] = models.map(scenes, **options)
+        assert unit(made[name])
+    assert made.keys() == {"bridge", "regression", "diffusion"}
+    assert (made["bridge"] == starter.map(scenes, **options)).all()
+    assert np.abs(made["regression"] - made["diffusion"]).max() > 0.01
+
+
+def test_a_default_mapper_that_is_not_listed_is_refused(starter: Models, tmp_path: Path) -> None:
+    folder = shutil.copytree(starter.pack.folder, tmp_path / "pack")
+    manifest = folder / packs.MANIFEST
+    manifest.write_text(manifest.read_text().replace('default = "bridge"', 'default = "other"'))
+    with pytest.raises(ModelError, match="'other'"):
+        packs.load(folder)
