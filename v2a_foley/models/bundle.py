@@ -102,12 +102,12 @@ class Models:
         name = cache.key("bank", 1, self.pack.id, texts)
         kept = cache.get(name)
         if kept is None:
-            arrays = {
-                "seen": self.clip.phrases([row.visual for row in rows]),
-                "named": self.clip.phrases([row.concept for row in rows]),
+            arrays = {  # CLAP first: it refuses an unfit pack, and CLIP's many texts take long
                 "heard": self.clap.texts([row.sound for row in rows]),
                 "empty": self.clap.texts([""])[0],
                 "fingerprint": self.clap.fingerprint(),
+                "seen": self.clip.phrases([row.visual for row in rows]),
+                "named": self.clip.phrases([row.concept for row in rows]),
             }
             cache.put(name, arrays, {})
         else:

@@ -23,7 +23,8 @@ def filterbank(
     filters = mel_filter_bank(
         n_fft // 2 + 1, bins, 0.0, sample_rate / 2, sample_rate, norm="slaney", mel_scale="slaney"
     )
-    return torch.from_numpy(filters.T.copy()).float()
+    with torch.inference_mode(False):  # kept for all callers, those that train among them
+        return torch.from_numpy(filters.T.copy()).float()
 
 
 def log_mel(wave: torch.Tensor) -> torch.Tensor:
