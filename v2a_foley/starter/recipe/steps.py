@@ -35,11 +35,12 @@ from v2a_foley.starter.recipe import (
 )
 
 SHARES = {
-    "clap": 0.05,
-    "clip": 0.04,
-    "vae": 0.28,
-    "vocoder": 0.23,
-    "unet": 0.4,
+    "clap": 0.04,
+    "clip": 0.03,
+    "vae": 0.25,
+    "decoder": 0.12,
+    "vocoder": 0.22,
+    "unet": 0.34,
 }  # of the training time
 CLIP_ID = "starter/efficientnet-lite0-conse"
 UNSEEN = ("", "music", "speech", "music, speech", "noise", "silence", "people talking", "singing")
