@@ -6,7 +6,7 @@ at 1.0, and time zero is the video's first picture.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def read_audio(info: MediaInfo, *, track: int = 0) -> Sound:
     return audio
 
 
-def audio_blocks(info: MediaInfo, *, track: int = 0) -> Iterator[Sound]:
+def audio_blocks(info: MediaInfo, *, track: int = 0) -> Generator[Sound, None, None]:
     """Yield what :func:`read_audio` returns in blocks of at most :data:`BLOCK` samples."""
     if not 0 <= track < len(info.audio):
         raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
@@ -168,9 +168,9 @@ def _read_video(
     if not info.audio:
         raise InputError(f"{named(info.path)}: has no sound; name a video that has")
     windows = _windows(source, info.duration, window)
-    blocks = audio_blocks(info)
-    sounds = SoundReader(to_stereo(block).mean(1) for block in blocks)
-    with suppress(Enough):
+    # Closed here, with its ffmpeg: left to the garbage collector it may meet the program's end.
+    with closing(audio_blocks(info)) as blocks, suppress(Enough):
+        sounds = SoundReader(to_stereo(block).mean(1) for block in blocks)
         decode(info, [WindowSampler(windows, fps, sounds, emit, alive)])
 
 
