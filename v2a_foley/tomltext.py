@@ -26,6 +26,7 @@ _KEY = re.compile(r'"(?:\\.|[^"\\])*"|\'[^\']*\'|[^\s."\'=]+')
 _REQUIRED: Any = object()
 _KINDS = {
     str: "text", int: "a whole number", float: "a finite number", dict: "a table", list: "a list",
+    bool: "true or false",
 }  # fmt: skip
 
 
@@ -150,7 +151,7 @@ class TomlText:
         value = table[key]
         fits = isinstance(value, int | float if kind is float else kind)
         sane = kind is not float or (fits and abs(value) < 1e15)  # neither nan nor inf
-        if not fits or isinstance(value, bool) or not sane:
+        if not fits or isinstance(value, bool) != (kind is bool) or not sane:
             raise self.fail((*at, key), f"must be {_KINDS[kind]}, not {value!r}")
         return float(value) if kind is float else value
 

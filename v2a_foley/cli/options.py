@@ -202,23 +202,29 @@ class Spotting:
 def settings(*sections: str) -> Group:
     """An option for each key that a preset may state in some sections."""
     table = {each.key: each for section in sections for each in parameters(section).values()}
+    table.pop("mapper", None)  # --mapper names the run's, which a scene's goes before
 
     def build(**texts: str | None) -> Overrides:
         given: dict[str, dict[str, Value]] = {}
         for key, text in texts.items():
             if text is not None:
-                given.setdefault(table[key].section, {})[key] = _parsed(table[key], text)
+                given.setdefault(table[key].section, {})[key] = parsed(table[key], text)
         return given
 
     return Group(tuple(_option(each) for each in table.values()), build)
 
 
+_METAVARS = {str: "TEXT", int: "NUMBER", float: "NUMBER", tuple: "LIST"}
+
+
 def _option(parameter: Parameter) -> inspect.Parameter:
     number = "" if math.isinf(parameter.low) else f" ({parameter.allowed})"
+    if parameter.kind is tuple:
+        number = f" (some of {', '.join(parameter.choices)}, with commas between, or none)"
     choices = "|".join(parameter.choices)
     flag = typer.Option(
         _flag(parameter),
-        metavar=choices or {str: "TEXT", int: "NUMBER", float: "NUMBER"}[parameter.kind],
+        metavar=choices if choices and parameter.kind is str else _METAVARS[parameter.kind],
         help=f"{parameter.help[0].upper()}{parameter.help[1:]}{number}.",
         show_default=False,
         rich_help_panel=parameter.section.capitalize(),
@@ -230,9 +236,12 @@ def _flag(parameter: Parameter) -> str:
     return "--" + parameter.key.replace("_", "-")
 
 
-def _parsed(parameter: Parameter, text: str) -> Value:
+def parsed(parameter: Parameter, text: str) -> Value:
+    """A setting's value as it stands on the command line, checked."""
     value: object = text
-    if parameter.kind is not str:
+    if parameter.kind is tuple:
+        value = [] if text == "none" else [item.strip() for item in text.split(",")]
+    elif parameter.kind is not str:
         with suppress(ValueError):
             value = parameter.kind(text)
     try:

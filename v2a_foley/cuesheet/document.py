@@ -24,7 +24,9 @@ class Scene:
     """One scene: its time in seconds, what it shows and how it is to sound.
 
     Times keep six decimals, so that a scene equals itself after a trip through the file and
-    what is cached under it is found again. ``id`` names the scene's files.
+    what is cached under it is found again. ``id`` names the scene's files. Where any scene is
+    ``solo``, only such scenes sound. ``pick`` is the number of the candidate that was chosen by
+    ear, from 1; None leaves the choice to the ranking.
     """
 
     id: str
@@ -34,6 +36,9 @@ class Scene:
     seed: int
     tags: tuple[Tag, ...] = ()
     overrides: Overrides = field(default_factory=dict)
+    mute: bool = False
+    solo: bool = False
+    pick: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", _rounded(self.start))
@@ -68,6 +73,11 @@ class CueSheet:
         object.__setattr__(self, "duration", _rounded(self.duration))
         ordered = tuple(sorted(self.scenes, key=lambda scene: scene.start))
         object.__setattr__(self, "scenes", ordered)
+
+    def sounds(self, scene: Scene) -> bool:
+        """Whether a scene is heard, by its own ``mute`` and everybody's ``solo``."""
+        alone = any(each.solo for each in self.scenes)
+        return not scene.mute and (scene.solo or not alone)
 
     @property
     def artefacts(self) -> Path:

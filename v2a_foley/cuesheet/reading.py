@@ -26,7 +26,12 @@ from v2a_foley.presets import Tag
 from v2a_foley.tomltext import Keys, TomlText
 
 _TOP_KEYS = ("version", "seed", "preset", "video", "models", "defaults", "scene")
-_SCENE_KEYS = ("id", "start", "end", "preset", "seed", "tags", *presets.SETTINGS)
+_SCENE_KEYS = (
+    "id", "start", "end", "preset", "seed", "mute", "solo", "pick", "tags", *presets.SETTINGS,
+)  # fmt: skip
+MOST_CANDIDATES = 99
+"""Of one scene; what is made in many re-rolls is kept too."""
+
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -104,6 +109,10 @@ def _scene(document: TomlText, table: Any, index: int, sheet: CueSheet) -> Scene
             if presets.parameters(section)[key].whole_track:
                 message = f"holds for the whole track; state it under [defaults.{section}]"
                 raise document.fail((*at, section, key), message)
+    pick = document.take(table, at, "pick", int, None)
+    if pick is not None and not 1 <= pick <= MOST_CANDIDATES:
+        message = f"must be a candidate's number, from 1 to {MOST_CANDIDATES}, not {pick}"
+        raise document.fail((*at, "pick"), message)
     return Scene(
         id=scene_id,
         start=document.take(table, at, "start", float),
@@ -112,6 +121,9 @@ def _scene(document: TomlText, table: Any, index: int, sheet: CueSheet) -> Scene
         seed=_seed(document, table, at, derive_seed(sheet.seed, scene_id)),
         tags=_tags(document, table, at),
         overrides=overrides,
+        mute=document.take(table, at, "mute", bool, False),
+        solo=document.take(table, at, "solo", bool, False),
+        pick=pick,
     )
 
 

@@ -49,6 +49,9 @@ def _scene_lines(scene: Scene) -> list[str]:
     lines = ["[[scene]]", f"id = {toml_value(scene.id)}"]
     lines += [f"start = {_decimal(scene.start)}", f"end = {_decimal(scene.end)}"]
     lines += [f"preset = {toml_value(scene.preset)}", f"seed = {scene.seed}"]
+    lines += [f"{key} = true" for key in ("mute", "solo") if getattr(scene, key)]
+    if scene.pick is not None:
+        lines.append(f"pick = {scene.pick}")
     if scene.tags:
         lines += ["tags = [", *(f"    {_tag_text(tag)}," for tag in scene.tags), "]"]
     return lines + _section_lines("scene", scene.overrides)

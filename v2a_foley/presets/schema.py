@@ -27,6 +27,15 @@ GROUPS = (
 )  # fmt: skip
 """The groups of the sound phrases that a scene's tags come from."""
 
+TARGETS: dict[str, tuple[float | None, float]] = {
+    "ebu-r128": (-23.0, -1.0),
+    "atsc-a85": (-24.0, -2.0),
+    "streaming": (-14.0, -1.0),
+    "podcast": (-16.0, -1.0),
+    "none": (None, -1.0),
+}
+"""Integrated loudness (LUFS) and true peak (dBTP) of the delivery targets by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -81,6 +90,31 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("match", "groups", tuple, (), "groups of tags that call for it", choices=GROUPS),
     Parameter("match", "min_score", float, 0.2, "least sum of matched tag scores", 0, 1),
     Parameter(
+        "generation", "source", str, "generated",
+        "where the sound comes from: made by the generator, found in your sound library, or both"
+        " layered",
+        choices=("generated", "library", "layered"),
+    ),
+    Parameter(
+        "generation", "prompt", str, "", "the sound in words, blended with what the picture says"
+    ),
+    Parameter(
+        "generation", "prompt_weight", float, 0.5,
+        "how far the prompt takes the picture's place: 0 ignores it, 1 hears it alone", 0, 1,
+    ),
+    Parameter(
+        "generation", "reference", str, "",
+        "a picture or a sound to be like: a file, relative to the cue sheet",
+    ),
+    Parameter(
+        "generation", "reference_weight", float, 0.5,
+        "how far the reference takes the picture's place", 0, 1,
+    ),
+    Parameter(
+        "generation", "mapper", str, "",
+        "mapper from CLIP to CLAP: bridge, one of the pack's or a file; empty for the run's",
+    ),
+    Parameter(
         "generation", "negative", str, "music, speech",
         "what the sound should not be like; empty to steer away from nothing",
     ),
@@ -114,12 +148,47 @@ PARAMETERS: tuple[Parameter, ...] = (
         "how much generation keeps of a real recording it starts from: 0 is free, 1 faithful",
         0, 1,
     ),
+    Parameter(
+        "generation", "guard", tuple, ("music", "speech"),
+        "what a sound is rejected for and made again", choices=("music", "speech"),
+    ),
     Parameter("timing", "crossfade", float, 0.25, "fade between two scenes, in seconds", 0, 10),
+    Parameter(
+        "timing", "handle", float, 0.0,
+        "least sound before and after a scene in its stem, in seconds", 0, 10,
+    ),
+    Parameter(
+        "timing", "sync", str, "free",
+        "where sounds begin: free, or at the onsets of the picture's motion",
+        choices=("free", "onset"),
+    ),
+    Parameter(
+        "timing", "follow", float, 0.0, "how far the level follows the picture's motion", 0, 1
+    ),
     Parameter("mix", "gain_db", float, 0.0, "level of a scene's sound, in dB", -60, 24),
+    Parameter("mix", "fade_in", float, 0.0, "fade at a scene's start, in seconds", 0, 60),
+    Parameter("mix", "fade_out", float, 0.0, "fade at a scene's end, in seconds", 0, 60),
+    Parameter(
+        "mix", "high_pass", float, None, "what is below this is cut, in Hz", 10, 20000, or_none=True
+    ),
+    Parameter(
+        "mix", "low_pass", float, None, "what is above this is cut, in Hz", 10, 20000, or_none=True
+    ),
+    Parameter("mix", "pan", float, 0.0, "place between left (-1) and right (1)", -1, 1),
+    Parameter("mix", "width", float, 0.0, "stereo width: 0 is mono, 1 is all around", 0, 1),
     Parameter(
         "mix", "mode", str, "replace",
         "what to do with the video's own sound: replace it, mix with it, duck the foley under it",
         choices=("replace", "mix", "duck"), whole_track=True,
+    ),
+    Parameter(
+        "mix", "duck_db", float, 12.0, "how far ducked foley steps back, in dB", 0, 60,
+        whole_track=True,
+    ),
+    Parameter(
+        "mix", "target", str, "ebu-r128",
+        "loudness and true peak by name; a number stated beside it goes before it",
+        choices=tuple(TARGETS), whole_track=True,
     ),
     Parameter(
         "mix", "loudness", float, -23.0, "integrated loudness of the whole track, in LUFS",
@@ -148,8 +217,14 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """How the sound of a scene is generated."""
+    """How the sound of a scene is made."""
 
+    source: str
+    prompt: str
+    prompt_weight: float
+    reference: str
+    reference_weight: float
+    mapper: str
     negative: str
     guidance: float
     steps: int
@@ -159,21 +234,36 @@ class Generation:
     top_k: int
     focus: float
     seeded: float
+    guard: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How a scene's sound meets its neighbours; seconds."""
+    """How a scene's sound meets its neighbours and its picture; seconds."""
 
     crossfade: float
+    handle: float
+    sync: str
+    follow: float
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Levels; ``gain_db`` is per scene, the others hold for the whole track."""
+    """Each scene's own channel up to ``width``; what follows holds for the whole track.
+
+    ``target`` is the name that was stated last; ``loudness`` and ``true_peak`` are what holds.
+    """
 
     gain_db: float
+    fade_in: float
+    fade_out: float
+    high_pass: float | None
+    low_pass: float | None
+    pan: float
+    width: float
     mode: str
+    duck_db: float
+    target: str
     loudness: float | None
     true_peak: float
 
@@ -245,11 +335,16 @@ def checked_section(
 
 
 def merge(*layers: Overrides) -> dict[str, dict[str, Value]]:
-    """Layers laid over each other; the last one that states a value wins."""
+    """Layers laid over each other; the last one that states a value wins.
+
+    A layer that names a loudness target states its loudness and true peak, too.
+    """
     merged: dict[str, dict[str, Value]] = {}
     for layer in layers:
         for section, values in layer.items():
-            merged[section] = merged.get(section, {}) | dict(values)
+            named = TARGETS.get(str(values.get("target"))) if section == "mix" else None
+            meant = dict(zip(("loudness", "true_peak"), named, strict=True)) if named else {}
+            merged[section] = merged.get(section, {}) | meant | dict(values)
     return merged
 
 
@@ -272,7 +367,7 @@ def with_overrides(
     Raises:
         PresetError: for an unknown section or key, or a value out of range.
     """
-    checked: dict[str, Any] = check(overrides, source)
+    checked: dict[str, Any] = merge(check(overrides, source))
     return replace(
         preset,
         generation=replace(preset.generation, **checked.get("generation", {})),
