@@ -16,10 +16,11 @@ import soundfile
 from tests.pairs.made import clip, contents, folder_of_clips, picture, recording
 from v2a_foley.errors import InputError
 from v2a_foley.media.audio import RATE
+from v2a_foley.media.sounds import read_sound
 from v2a_foley.models.bundle import Models
 from v2a_foley.pairs.dataset import Pairs
 from v2a_foley.pairs.embedding import EmbedSettings, embed
-from v2a_foley.pairs.reading import read_picture, read_sound
+from v2a_foley.pairs.reading import read_picture
 from v2a_foley.pairs.splits import Shares
 
 TRAIN = Shares(0.0, 0.0)

@@ -13,6 +13,7 @@ from tests.media.made import H264, click, lavfi, make, picture
 from tests.pairs.made import clip
 from v2a_foley.errors import FoleyError, InputError, MediaError
 from v2a_foley.media.audio import RATE, Sound
+from v2a_foley.media.sounds import read_sound
 from v2a_foley.pairs.reading import (
     Enough,
     SoundReader,
@@ -20,7 +21,6 @@ from v2a_foley.pairs.reading import (
     WindowSampler,
     read,
     read_picture,
-    read_sound,
     spread,
 )
 from v2a_foley.pairs.sources import Source, Stretch

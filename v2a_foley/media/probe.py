@@ -26,8 +26,9 @@ from v2a_foley.media.length import picture_length
 _FORMATS = (
     "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mxf,gif,apng,dv,nut,wtv,ivf,rm,gxf,nsv,"
     "h264,hevc,mpegvideo,m4v,vc1,obu,yuv4mpegpipe,"
-    "wav,mp3,flac,aac,aiff,w64"  # no video: opened so that the message can say so
+    "wav,mp3,flac,aac,aiff,w64,caf,au,wv"  # sound alone: for libraries, and to say so of a video
 )
+_COMMON = {"video": "MP4 or MKV", "sound": "WAV or FLAC"}
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"<SmoothStreaming", b"v=0", b"[playlist]", b"RTSP")
 _HDR_TRANSFERS = (16, 18)  # AVColorTransferCharacteristic: SMPTE 2084 (PQ), ARIB STD-B67 (HLG)
 _HEAD_PACKETS = 250
@@ -154,13 +155,15 @@ def probe(path: Path) -> MediaInfo:
         )
 
 
-def open_media(path: Path) -> InputContainer:
+def open_media(path: Path, *, kind: str = "video") -> InputContainer:
     """Open ``path`` for reading as one local file: no protocol but ``file``, no playlist.
+
+    ``kind`` (video or sound) is what an error says that it should be.
 
     Raises:
         InputError: see :func:`probe`.
     """
-    _require_file(path)
+    _require_file(path, kind)
     options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
     try:
         # The prefix keeps names like `http:x.mp4` and `-y.mp4` file names. Broken tags in old
@@ -171,10 +174,10 @@ def open_media(path: Path) -> InputContainer:
             f"{named(path)}: no permission to read it; change that, or copy it as its owner"
         ) from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise InputError(f"{named(path)}: {_why_not(path, error)}") from None
+        raise InputError(f"{named(path)}: {_why_not(path, error, kind)}") from None
 
 
-def _require_file(path: Path) -> None:
+def _require_file(path: Path, kind: str) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -185,14 +188,14 @@ def _require_file(path: Path) -> None:
             f"{named(path)}: cannot be read ({reason}); check its name and folder"
         ) from None
     if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{named(path)}: is a folder; name a video file")
+        raise InputError(f"{named(path)}: is a folder; name a {kind} file")
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{named(path)}: is not a regular file; copy the video to a file first")
+        raise InputError(f"{named(path)}: is not a regular file; copy the {kind} to a file first")
     if status.st_size == 0:
         raise InputError(f"{named(path)}: is empty (0 bytes); copy or export it again")
 
 
-def _why_not(path: Path, error: Exception) -> str:
+def _why_not(path: Path, error: Exception, kind: str) -> str:
     with path.open("rb") as file:
         head = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith(_PLAYLISTS) or b"<MPD" in head:
@@ -202,7 +205,7 @@ def _why_not(path: Path, error: Exception) -> str:
             "is an unfinished or truncated MP4/MOV (its index, the moov atom, is missing); "
             "copy it again, or export it again"
         )
-    return "is not a video file that can be read here; convert it to MP4 or MKV first"
+    return f"is not a {kind} file that can be read here; convert it to {_COMMON[kind]} first"
 
 
 def _picture(container: InputContainer, path: Path) -> VideoStream:

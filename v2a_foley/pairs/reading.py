@@ -10,17 +10,17 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 
-import av
 import numpy as np
 from PIL import Image as Pictures
 from PIL import ImageOps
 
-from v2a_foley.errors import InputError, MediaError
+from v2a_foley.errors import InputError
 from v2a_foley.media.audio import RATE, Sound, audio_blocks, to_stereo
 from v2a_foley.media.decode import decode
 from v2a_foley.media.files import named
 from v2a_foley.media.picture import Frame, Image
-from v2a_foley.media.probe import open_media, probe
+from v2a_foley.media.probe import probe
+from v2a_foley.media.sounds import read_sound
 from v2a_foley.pairs.sources import Source, Stretch
 
 LEAST = 0.1  # seconds; a shorter window is no sound
@@ -217,31 +217,6 @@ def read_picture(path: Path) -> Image:
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
         picture = picture.resize(size, Pictures.Resampling.BOX)
     return np.asarray(picture, np.uint8)
-
-
-def read_sound(path: Path, alive: Callable[[], None] = lambda: None) -> Sound:
-    """Read a sound file, or a video's sound: float32 mono ``(samples,)`` at 48 kHz.
-
-    Raises InputError when it holds no sound, MediaError when it is damaged.
-    """
-    found: list[Sound] = []
-    with open_media(path) as container:
-        if not container.streams.audio:
-            raise InputError(f"{named(path)}: holds no sound; name a sound file")
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
-        try:
-            for frame in container.decode(audio=0):
-                alive()
-                found += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-            found += [part.to_ndarray()[0] for part in resampler.resample(None)]
-        except av.error.FFmpegError as error:
-            raise MediaError(
-                f"{named(path)}: its sound cannot be decoded ({error.strerror}); "
-                "copy it again or export it again"
-            ) from None
-    if not found:
-        raise InputError(f"{named(path)}: holds no sound; name a sound file")
-    return np.concatenate(found).astype(np.float32, copy=False)
 
 
 def _middles(window: Window, fps: float) -> list[float]:
