@@ -21,6 +21,9 @@ tags = st.builds(Tag, words, words, st.floats(0, 1))
 
 
 def _values(parameter: presets.Parameter) -> st.SearchStrategy[Any]:
+    if parameter.kind is tuple:
+        items = st.sampled_from(parameter.choices) if parameter.choices else words
+        return st.lists(items, max_size=3).map(tuple)
     if parameter.choices:
         return st.sampled_from(parameter.choices)
     if parameter.kind is str:
@@ -63,6 +66,9 @@ def sheets(draw: st.DrawFn) -> CueSheet:
             seed=draw(seeds),
             tags=tuple(draw(st.lists(tags, max_size=2))),
             overrides=draw(_overrides(whole_track=False)),
+            mute=draw(st.booleans()),
+            solo=draw(st.booleans()),
+            pick=draw(st.none() | st.integers(1, 99)),
         )
         for index, each in enumerate(ids)
     )
