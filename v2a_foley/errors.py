@@ -23,6 +23,10 @@ class MediaError(FoleyError):
     """A media file that cannot be decoded, filtered or written."""
 
 
+class DiskFullError(MediaError):
+    """A disk with no room left: whatever else is to be written will fail too."""
+
+
 class CueSheetError(InputError):
     """A cue sheet that does not parse or does not make sense."""
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from v2a_foley.errors import InputError, MediaError
+from v2a_foley.errors import DiskFullError, InputError, MediaError
 
 NAME_MAX = 255  # bytes in one file name, on every common file system
 FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT)
@@ -63,7 +63,8 @@ def atomic(path: Path, inputs: Iterable[Path] = (), *, overwrite: bool = False) 
 
     Raises:
         InputError: as in :func:`check_output`.
-        MediaError: the disk is full, nothing was written, or the file cannot be stored.
+        DiskFullError: the disk is full.
+        MediaError: nothing was written, or the file cannot be stored.
     """
     check_output(path, inputs, overwrite=overwrite)
     part = part_name(path)
@@ -95,8 +96,13 @@ def _commit(part: Path, path: Path) -> None:
         raise MediaError(f"{named(path)}: nothing was written")
     _sync(part, os.O_RDWR)
     part.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in ``folder`` are on the disk."""
     if os.name == "posix":
-        _sync(path.parent, os.O_RDONLY)
+        _sync(folder, os.O_RDONLY)
 
 
 def _sync(path: Path, flags: int) -> None:
@@ -137,8 +143,8 @@ def _check_folder(path: Path) -> None:
         ) from error
 
 
-def _full(path: Path, folder: Path) -> MediaError:
-    return MediaError(
+def _full(path: Path, folder: Path) -> DiskFullError:
+    return DiskFullError(
         f"{named(path)}: the disk is full; free some space in {named(folder.resolve())}"
     )
 
