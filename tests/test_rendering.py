@@ -9,10 +9,12 @@ import soundfile
 
 from v2a_foley import cuesheet, frames
 from v2a_foley.cuesheet import CueSheet
-from v2a_foley.errors import ModelError
+from v2a_foley.errors import FoleyError, ModelError
+from v2a_foley.jobs import handles
 from v2a_foley.models.bundle import Models
-from v2a_foley.rendering import handles, render
+from v2a_foley.rendering import explain, render, render_all
 from v2a_foley.spotting import spot
+from v2a_foley.stems import stem_path
 
 FAST = {"generation": {"steps": 4, "candidates": 1}}
 
@@ -60,7 +62,8 @@ def test_a_scene_alone_is_the_same_as_among_others(
 ) -> None:
     together = [sound(s.stem) for s in render(sheet, models=starter, overrides=FAST)]
     monkeypatch.setenv("V2A_FOLEY_CACHE_DIR", str(tmp_path / "empty"))
-    alone = replace(sheet, scenes=(sheet.scenes[2],))
+    alone = replace(sheet, scenes=(sheet.scenes[2],), path=tmp_path / "alone.cues.toml")
+    frames.save(frames.load(sheet.artefacts), alone.artefacts)
     (only,) = render(alone, models=starter, overrides=FAST | {"timing": {"crossfade": 0.25}})
     assert not only.cached
     assert np.abs(sound(only.stem) - together[2]).max() < 1e-4
@@ -70,7 +73,7 @@ def test_the_best_of_several_is_kept(sheet: CueSheet, starter: Models) -> None:
     one = render(sheet, models=starter, overrides=FAST)
     many = render(sheet, models=starter, overrides={"generation": {"steps": 4, "candidates": 4}})
     for single, best in zip(one, many, strict=True):
-        assert best.candidates == 4
+        assert len(best.candidates) == 4
         assert single.similarity is not None
         assert best.similarity is not None
         assert best.similarity >= single.similarity - 1e-4
@@ -149,3 +152,96 @@ def test_overrides_reach_the_scene(sheet: CueSheet, starter: Models) -> None:
     assert [scene.seconds for scene in rendered] == [
         pytest.approx(scene.duration) for scene in sheet.scenes
     ]
+
+
+def test_least_handles_are_given_whatever_they_cost() -> None:
+    assert handles([9.9, 2.0], [0.0, 0.5], 10.0, [1.0, 0.1]) == [1.0, 0.25]
+
+
+def edited(sheet: CueSheet, index: int, **changes: object) -> CueSheet:
+    scenes = list(sheet.scenes)
+    scenes[index] = replace(scenes[index], **changes)  # type: ignore[arg-type]
+    return replace(sheet, scenes=tuple(scenes))
+
+
+def test_what_changed_is_told_and_nothing_else_is_touched(sheet: CueSheet, starter: Models) -> None:
+    assert [c.why for c in explain(sheet, models=starter, overrides=FAST)] == [
+        ("not rendered before",)
+    ] * 3
+    first = render(sheet, models=starter, overrides=FAST)
+    assert not any(c.why for c in explain(sheet, models=starter, overrides=FAST))
+    times = [scene.stem.stat().st_mtime_ns for scene in first]
+    steered = edited(sheet, 1, overrides={"generation": {"guidance": 4.0}}, seed=3)
+    why = (f"seed {sheet.scenes[1].seed} -> 3", "generation.guidance 2.5 -> 4.0")
+    assert [c.why for c in explain(steered, models=starter, overrides=FAST)] == [(), why, ()]
+    again = render(steered, models=starter, overrides=FAST)
+    assert [scene.changed for scene in again] == [(), why, ()]
+    now = [scene.stem.stat().st_mtime_ns for scene in again]
+    assert [a == b for a, b in zip(times, now, strict=True)] == [True, False, True]
+
+
+def test_a_missing_or_damaged_stem_comes_back(sheet: CueSheet, starter: Models) -> None:
+    first = render(sheet, models=starter, overrides=FAST)
+    before = [scene.stem.read_bytes() for scene in first]
+    first[0].stem.unlink()
+    first[1].stem.write_bytes(b"RIFF")
+    again = render(sheet, models=starter, overrides=FAST)
+    assert [scene.stem.read_bytes() for scene in again] == before
+    assert again[0].changed == ("its stem is missing",)
+    assert again[1].changed == ("its stem is another file than was written",)
+    assert all(scene.cached for scene in again)
+
+
+def test_candidates_are_kept_and_one_is_picked_by_ear(sheet: CueSheet, starter: Models) -> None:
+    settings = {"generation": {"steps": 4, "candidates": 3, "guard": []}}
+    first = render(sheet, models=starter, overrides=settings)
+    folder = sheet.artefacts / "takes" / "002"
+    assert sorted(path.name for path in folder.iterdir()) == ["1.wav", "2.wav", "3.wav"]
+    other = next(n for n in (1, 2, 3) if n != first[1].pick)
+    picked = render(edited(sheet, 1, pick=other), models=starter, overrides=settings)
+    assert picked[1].pick == other
+    assert picked[1].cached
+    assert (sound(picked[1].stem) == sound(folder / f"{other}.wav")).all()
+    assert picked[1].seed == picked[1].candidates[other - 1].seed
+    fewer = render(sheet, models=starter, overrides=FAST)
+    assert len(fewer[1].candidates) == 1
+    assert [path.name for path in folder.iterdir()] == ["1.wav"]
+
+
+def test_more_candidates_cost_only_the_new_ones(
+    sheet: CueSheet, starter: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("V2A_FOLEY_CACHE_DIR", str(tmp_path / "cache"))
+    entries = tmp_path / "cache" / "entries"
+    one = {"generation": {"steps": 4, "candidates": 1, "guard": []}}
+    render(sheet, models=starter, overrides=one)
+    before = set(entries.rglob("*.safetensors"))
+    two = {"generation": {"steps": 4, "candidates": 2, "guard": []}}
+    render(sheet, models=starter, overrides=two)
+    assert len(set(entries.rglob("*.safetensors")) - before) == len(sheet.scenes)
+
+
+def test_muted_and_unsoloed_scenes_are_left_alone(sheet: CueSheet, starter: Models) -> None:
+    assert [s.id for s in render(edited(sheet, 0, mute=True), models=starter, overrides=FAST)] == [
+        "002", "003",
+    ]  # fmt: skip
+    assert not stem_path(sheet, sheet.scenes[0]).exists()
+    (alone,) = render(edited(sheet, 1, solo=True), models=starter, overrides=FAST)
+    assert (alone.id, alone.cached) == ("002", True)
+
+
+def test_sheets_that_are_rendered_together_sound_as_alone(
+    sheet: CueSheet, starter: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [sound(s.stem) for s in render(sheet, models=starter, overrides=FAST)]
+    monkeypatch.setenv("V2A_FOLEY_CACHE_DIR", str(tmp_path / "empty"))
+    other = replace(sheet, path=tmp_path / "b.cues.toml")
+    frames.save(frames.load(sheet.artefacts), other.artefacts)
+    broken = replace(sheet, path=tmp_path / "nothing.cues.toml")
+    made = list(render_all([broken, other], models=starter, overrides=FAST))
+    assert [each.path for each, _ in made] == [broken.path, other.path]
+    assert isinstance(made[0][1], FoleyError)
+    assert isinstance(made[1][1], list)
+    for scene, wave in zip(made[1][1], alone, strict=True):
+        assert not scene.cached
+        assert (sound(scene.stem) == wave).all()

@@ -84,7 +84,10 @@ def foley(
             )
         check_targets(spotted, info, target, stems, overwrite=overwrite)
         watch.stop("spot")
-        scenes = render(spotted, models=models, overrides=overrides, progress=progress)
+        scenes = render(
+            spotted, models=models, overrides=overrides, keep_takes=sheet is not None,
+            progress=progress,
+        )  # fmt: skip
         watch.stop("render")
         delivery = deliver(
             spotted,

@@ -35,14 +35,25 @@ def comment(sheet: CueSheet) -> str:
     made = f"v2a-foley {version('v2a-foley')}, model pack {sheet.pack}, seed {sheet.seed}"
     text = f"AI-generated foley: {made}"
     records = load(sheet.artefacts)
+    started = [each for each in records if _source(each) == "generated" and each.get("sources")]
+    if started:
+        seeded = {each["generation"]["seeded"] for each in started}
+        shares = " and ".join(f"{share:g}" for share in sorted(seeded))
+        text += f". Generation started from recordings (seeded {shares}): {_names(started)}"
+    held = [each for each in records if _source(each) != "generated" and each.get("sources")]
+    if held:
+        text += f". Holds recordings: {_names(held)}"
+    return text
+
+
+def _source(record: Mapping[str, Any]) -> str:
+    return str(record.get("generation", {}).get("source", "generated"))
+
+
+def _names(records: Sequence[Mapping[str, Any]]) -> str:
     used = {
         (source["label"], source["licence"], source["package"])
         for record in records
-        for source in record.get("sources", ())
+        for source in record["sources"]
     }
-    if used:
-        seeded = {each["generation"]["seeded"] for each in records if each.get("sources")}
-        shares = " and ".join(f"{share:g}" for share in sorted(seeded))
-        names = "; ".join(f"{label} ({terms}, {origin})" for label, terms, origin in sorted(used))
-        text += f". Generation started from recordings (seeded {shares}): {names}"
-    return text
+    return "; ".join(f"{label} ({terms}, {origin})" for label, terms, origin in sorted(used))

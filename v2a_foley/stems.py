@@ -17,6 +17,11 @@ def stem_path(sheet: CueSheet, scene: Scene) -> Path:
     return sheet.artefacts / "stems" / f"{scene.id}.wav"
 
 
+def take_path(sheet: CueSheet, scene: Scene, number: int) -> Path:
+    """Where render leaves a scene's candidates, numbered from 1, to be heard."""
+    return sheet.artefacts / "takes" / scene.id / f"{number}.wav"
+
+
 def fit(wave: np.ndarray, rate: int, seconds: float) -> np.ndarray:
     """Make a stem of ``seconds`` at 48 kHz, float32 ``(samples,)``, from a generated wave.
 
@@ -28,7 +33,7 @@ def fit(wave: np.ndarray, rate: int, seconds: float) -> np.ndarray:
     length = length_of(seconds)
     wave = wave - wave.mean(dtype=np.float64).astype(np.float32)
     need = int(np.ceil(seconds * rate))
-    start = _busiest(wave, need, round(BLOCK * rate))
+    start = busiest(wave, need, round(BLOCK * rate))
     audio = resample(np.ascontiguousarray(wave[start : start + need], np.float32), rate)
     audio = audio[:length]
     if len(audio) < length:  # rounding of the rates
@@ -36,7 +41,7 @@ def fit(wave: np.ndarray, rate: int, seconds: float) -> np.ndarray:
     return set_level(audio, RATE, LEVEL_DB, PEAK_DB)
 
 
-def _busiest(wave: np.ndarray, need: int, block: int) -> int:
+def busiest(wave: np.ndarray, need: int, block: int) -> int:
     """Start of the ``need`` samples with the most energy; the earliest of about equal ones."""
     spare = len(wave) - need
     if spare < block:

@@ -1,224 +1,228 @@
-"""Takes: the sounds made for a scene, of which the best is kept."""
+"""Takes: the sounds made for a scene, each from a seed of its own, and kept by their content."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from v2a_foley import cache
-from v2a_foley.cuesheet import Scene, derive_seed
+from v2a_foley import cache, guards
+from v2a_foley.cuesheet import derive_seed
+from v2a_foley.jobs import Job
+from v2a_foley.level import set_level
 from v2a_foley.models.generator import Request
-from v2a_foley.presets import Preset
 from v2a_foley.progress import Progress
 
 if TYPE_CHECKING:
+    from v2a_foley.library import Library
     from v2a_foley.models.bundle import Models
     from v2a_foley.models.recordings import Recording
 
 CHUNK = 16  # requests made between two writes to the cache, so that an interrupt loses little
-SILENCE = 1e-4  # RMS (-80 dBFS) under which a wave counts as silent and is made again
-REROLLS = 3
+LIBRARY_RATE = 48_000  # of what needs no generator
+LAYER_DB = -20.0  # level of each of two layers, before the stem's own is set
+SHAPING = ("source", "negative", "guidance", "steps", "scheduler", "seeded")
+"""The settings of generation that a wave depends on, besides its condition."""
 
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A scene, its settings, its handle in seconds, and its windows' conditions ``(k, d_clap)``.
-
-    ``key`` names what its take depends on.
-    """
-
-    scene: Scene
-    preset: Preset
-    handle: float
-    conditions: np.ndarray
-    key: str
-
-    @property
-    def seconds(self) -> float:
-        """Length of the stem, handles included."""
-        return self.scene.duration + 2 * self.handle
-
-    @property
-    def condition(self) -> np.ndarray:
-        """The windows' mean condition ``(d_clap,)``, unit length."""
-        mean = self.conditions.mean(0)
-        return mean / max(float(np.linalg.norm(mean)), 1e-9)
+Credit = dict[str, str]
+Demand = tuple[Job, int]
+"""A job and the number of one of its takes, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """The wave that was chosen for a scene.
+    """One sound for a scene.
 
-    ``sources``: the recordings it started from, as they must be credited.
+    ``wave`` ``(samples,)`` at ``rate`` Hz. ``similarity``: cosine to its condition, ``speech``
+    and ``music``: see :class:`v2a_foley.guards.Guard`; None where the pack's CLAP cannot hear.
+    ``fault``: see :func:`v2a_foley.guards.fault`. ``sources``: the recordings in it, as they
+    must be credited.
     """
 
+    number: int
+    seed: int
     wave: np.ndarray
     rate: int
-    seed: int
     similarity: float | None
-    sources: tuple[dict[str, str], ...]
-
-    @property
-    def silent(self) -> bool:
-        """Whether nothing is heard in it."""
-        return silent(self.wave)
+    speech: float | None
+    music: float | None
+    fault: str
+    sources: tuple[Credit, ...]
 
 
-def silent(wave: np.ndarray) -> bool:
-    """Whether a wave's RMS is under -80 dBFS."""
-    return float(np.sqrt(np.square(wave, dtype=np.float64).mean())) <= SILENCE
+def seed_of(job: Job, number: int) -> int:
+    """The seed of one of a scene's takes; the first one's is the scene's own."""
+    seed = job.scene.seed
+    return seed if number == 1 else derive_seed(seed, f"candidate {number - 1}")
 
 
-def kept(job: Job) -> Take | None:
-    """The take that was made before from the same inputs."""
-    entry = cache.get(job.key)
-    if entry is None:
-        return None
-    arrays, notes = entry
-    similarity = float(notes["similarity"]) if notes["similarity"] else None
-    sources = tuple(json.loads(notes["sources"]))
-    return Take(arrays["wave"], int(notes["rate"]), int(notes["seed"]), similarity, sources)
+class Studio:
+    """Makes takes with one set of models; what is not needed is not loaded."""
 
+    def __init__(self, models: Models) -> None:
+        self.models = models
+        self._negatives: dict[str, np.ndarray] = {}
 
-def keep(job: Job, take: Take) -> None:
-    """Put a take into the cache."""
-    similarity = "" if take.similarity is None else repr(take.similarity)
-    notes = {"rate": str(take.rate), "seed": str(take.seed), "similarity": similarity}
-    notes["sources"] = json.dumps(take.sources)
-    cache.put(job.key, {"wave": take.wave.astype(np.float32)}, notes)
+    @cached_property
+    def guard(self) -> guards.Guard:
+        """Tells speech and music by the pack's CLAP."""
+        return guards.Guard(self.models.clap.texts)
 
+    @cached_property
+    def library(self) -> Library:
+        """The user's own recordings. Raises InputError where there are none."""
+        from v2a_foley.library import open_library
 
-def make(jobs: Sequence[Job], models: Models, progress: Progress) -> Iterator[tuple[Job, Take]]:
-    """Generate the takes of ``jobs``; scenes with the same sampler settings share batches."""
-    if not jobs:
-        return
-    progress.stage("load", 0.0)
-    maker = _Maker(jobs, models)
-    progress.stage("load", 1.0)
-    if not models.clap.has_audio and any(j.preset.generation.candidates > 1 for j in jobs):
-        progress.note("this pack has no CLAP audio tower to rank candidates: one is made a scene")
-    if models.recordings is None and any("seeded" in _stated(job) for job in jobs):
-        progress.note("this pack has no recordings to start from: 'seeded' does nothing with it")
-    groups: dict[tuple[Any, ...], list[Job]] = {}
-    for job in jobs:
-        g = job.preset.generation
-        groups.setdefault((g.steps, g.guidance, g.scheduler), []).append(job)
-    total = sum(job.seconds for job in jobs)
-    done = 0.0
-    for group in groups.values():
-        for chunk in maker.chunks(group):
-            length = sum(job.seconds for job in chunk)
+        return open_library(self.models)
 
-            def report(share: float, base: float = done, part: float = length) -> None:
-                progress.stage("render", (base + share * part) / total)
+    def kept(self, job: Job, number: int) -> Take | None:
+        """The take that was made before from the same inputs."""
+        entry = cache.get(self._key(job, number))
+        if entry is None:
+            return None
+        arrays, notes = entry
+        values = json.loads(notes["take"])
+        values["sources"] = tuple(values["sources"])
+        return Take(number=number, seed=seed_of(job, number), wave=arrays["wave"], **values)
 
-            for job, take in zip(chunk, maker.takes(chunk, report), strict=True):
-                keep(job, take)
-                yield job, take
-            done += length
-
-
-def _stated(job: Job) -> Sequence[str]:
-    return list(job.preset.stated.get("generation", {}))
-
-
-class _Maker:
-    """Makes the takes of jobs with one set of models."""
-
-    def __init__(self, jobs: Sequence[Job], models: Models) -> None:
-        self.models, self.generator = models, models.generator
-        texts = sorted({job.preset.generation.negative for job in jobs} - {""})
-        self.negatives: dict[str, np.ndarray] = {}
-        if texts:
-            self.negatives = dict(zip(texts, models.clap.texts(texts), strict=True))
-
-    def chunks(self, jobs: list[Job]) -> Iterator[list[Job]]:
-        """Jobs of about equal length together, few enough for one call of the generator."""
-        chunk: list[Job] = []
-        requests = 0
-        for job in sorted(jobs, key=lambda job: self.generator.frames(job.seconds)):
-            count = len(self.seeds(job))
-            if chunk and requests + count > CHUNK:
-                yield chunk
-                chunk, requests = [], 0
-            chunk.append(job)
-            requests += count
-        if chunk:
-            yield chunk
-
-    def seeds(self, job: Job) -> list[int]:
-        """Seeds of the scene's candidates; the first is the scene's own."""
-        count = job.preset.generation.candidates if self.models.clap.has_audio else 1
-        return [job.scene.seed, *(_reseed(job.scene.seed, k) for k in range(1, count))]
-
-    def takes(self, jobs: list[Job], report: Callable[[float], None]) -> list[Take]:
-        """Generate all candidates of some scenes together and choose the best of each."""
-        seeds = [self.seeds(job) for job in jobs]
-        requests = [
-            self.request(job, seed) for job, own in zip(jobs, seeds, strict=True) for seed in own
+    def make(
+        self, demands: Sequence[Demand], report: Callable[[float], None] = lambda share: None
+    ) -> list[Take]:
+        """Make takes whose jobs share their sampler's settings, and keep them."""
+        drafts = self._generated(demands, report)
+        rows = [
+            draft if job.preset.generation.source == "generated" else self._layered(job, n, draft)
+            for (job, n), draft in zip(demands, drafts, strict=True)
         ]
-        waves = iter(self.generate(requests, jobs[0].preset, report))
-        return [
-            self.best(job, [(seed, next(waves)) for seed in own])
-            for job, own in zip(jobs, seeds, strict=True)
-        ]
+        heard = self._heard(demands, [(wave, rate) for wave, rate, _ in rows])
+        made = []
+        for (job, number), (wave, rate, sources), scores in zip(demands, rows, heard, strict=True):
+            fault = guards.fault(wave, rate)
+            seed = seed_of(job, number)
+            take = Take(number, seed, wave.astype(np.float32), rate, *scores, fault, sources)
+            values = {k: v for k, v in asdict(take).items() if k not in ("number", "seed", "wave")}
+            cache.put(self._key(job, number), {"wave": take.wave}, {"take": json.dumps(values)})
+            made.append(take)
+        return made
 
-    def generate(
-        self,
-        requests: list[Request],
-        preset: Preset,
-        report: Callable[[float], None] = lambda share: None,
-    ) -> list[np.ndarray]:
-        g = preset.generation
-        return self.generator.generate(
-            requests,
+    def _key(self, job: Job, number: int) -> str:
+        generation = asdict(job.preset.generation)
+        shaping = {name: generation[name] for name in SHAPING}
+        library = "" if shaping["source"] == "generated" else self.library.id
+        seed = seed_of(job, number)
+        pack = self.models.pack.id
+        return cache.key("take", 3, pack, library, shaping, job.conditions, job.seconds, seed)
+
+    def _generated(
+        self, demands: Sequence[Demand], report: Callable[[float], None]
+    ) -> list[tuple[np.ndarray, int, tuple[Credit, ...]]]:
+        """What the generator makes for each demand: wave, rate and sources; none where unasked."""
+        asked = [i for i, (job, _) in enumerate(demands) if _generates(job)]
+        drafts: list[tuple[np.ndarray, int, tuple[Credit, ...]]]
+        drafts = [(np.zeros(0, np.float32), LIBRARY_RATE, ())] * len(demands)
+        if not asked:
+            return drafts
+        generator, g = self.models.generator, demands[asked[0]][0].preset.generation
+        waves = generator.generate(
+            [self._request(*demands[i]) for i in asked],
             unconditional=self.models.bank.empty,
             steps=g.steps,
             guidance=g.guidance,
             scheduler=g.scheduler,
             progress=report,
         )
+        for i, wave in zip(asked, waves, strict=True):
+            sources = tuple(item.credit for item in self._started(*demands[i]))
+            drafts[i] = wave, generator.sample_rate, sources
+        return drafts
 
-    def sources(self, job: Job, seed: int) -> tuple[Recording, ...]:
-        """The recordings that a candidate starts from, if any."""
+    def _request(self, job: Job, number: int) -> Request:
+        g, seed = job.preset.generation, seed_of(job, number)
+        chosen, start = self._started(job, number), None
+        if chosen and self.models.recordings is not None:
+            rate = self.models.generator.sample_rate
+            start = self.models.recordings.start(chosen, job.seconds, rate, seed)
+        return Request(job.conditions, job.seconds, seed, self._negative(job), start, g.seeded)
+
+    def _negative(self, job: Job) -> np.ndarray | None:
+        text = job.preset.generation.negative
+        if text and text not in self._negatives:
+            self._negatives[text] = self.models.clap.texts([text])[0]
+        return self._negatives.get(text)
+
+    def _started(self, job: Job, number: int) -> tuple[Recording, ...]:
+        """The recordings that a take starts from, if any."""
         if self.models.recordings is None or job.preset.generation.seeded == 0:
             return ()
-        return self.models.recordings.choose(job.condition, seed)
+        return self.models.recordings.choose(job.condition, seed_of(job, number))
 
-    def request(self, job: Job, seed: int) -> Request:
+    def _layered(
+        self, job: Job, number: int, draft: tuple[np.ndarray, int, tuple[Credit, ...]]
+    ) -> tuple[np.ndarray, int, tuple[Credit, ...]]:
+        """The library's sound, over the generated one where both are wanted."""
+        from v2a_foley.media.audio import resample
+
+        wave, credits = self.library.take(
+            job.condition, job.seconds, LIBRARY_RATE, seed_of(job, number)
+        )
+        made, rate, sources = draft
+        if len(made):
+            made = resample(np.ascontiguousarray(made, np.float32), rate, to=LIBRARY_RATE)
+            made = set_level(made[: len(wave)], LIBRARY_RATE, LAYER_DB)
+            wave = set_level(wave, LIBRARY_RATE, LAYER_DB)
+            wave[: len(made)] += made
+            wave /= max(1.0, float(np.abs(wave).max(initial=0.0)))
+        return wave, LIBRARY_RATE, sources + credits
+
+    def _heard(
+        self, demands: Sequence[Demand], waves: Sequence[tuple[np.ndarray, int]]
+    ) -> list[tuple[float | None, float | None, float | None]]:
+        """Similarity, speech and music of each wave; None where CLAP cannot hear."""
+        clap = self.models.clap
+        if not clap.has_audio:
+            return [(None, None, None)] * len(waves)
+        heard = np.concatenate([clap.sounds([wave], rate) for wave, rate in waves])
+        near = [float(h @ job.condition) for h, (job, _) in zip(heard, demands, strict=True)]
+        scores = self.guard.scores(heard)
+        return [(n, float(s), float(m)) for n, (s, m) in zip(near, scores, strict=True)]
+
+
+def _generates(job: Job) -> bool:
+    return job.preset.generation.source != "library"
+
+
+# Several scenes together -------------------------------------------------------------------------
+
+
+def chunks(jobs: Sequence[Job], models: Models) -> Iterator[list[Job]]:
+    """Jobs that one call of the generator can serve: alike in sampler, and about as long."""
+    groups: dict[tuple[Any, ...], list[Job]] = {}
+    for job in jobs:
         g = job.preset.generation
-        chosen = self.sources(job, seed)
-        start = None
-        if chosen and self.models.recordings is not None:
-            rate = self.generator.sample_rate
-            start = self.models.recordings.start(chosen, job.seconds, rate, seed)
-        negative = self.negatives.get(g.negative)
-        return Request(job.conditions, job.seconds, seed, negative, start, g.seeded)
-
-    def best(self, job: Job, candidates: list[tuple[int, np.ndarray]]) -> Take:
-        """The candidate nearest to its condition; silent ones are made again with other seeds."""
-        audible = [(seed, wave) for seed, wave in candidates if not silent(wave)]
-        for number in range(REROLLS):
-            if audible:
-                break
-            seed = _reseed(job.scene.seed, 1000 + number)
-            wave = self.generate([self.request(job, seed)], job.preset)[0]
-            audible = [] if silent(wave) else [(seed, wave)]
-        pool = audible or candidates
-        scores: list[float | None] = [None] * len(pool)
-        if self.models.clap.has_audio:
-            waves = [wave for _, wave in pool]
-            heard = self.models.clap.sounds(waves, self.generator.sample_rate)
-            scores = [float(score) for score in heard @ job.condition]
-        first = max(range(len(pool)), key=lambda i: scores[i] or 0.0)
-        seed, wave = pool[first]
-        sources = tuple(item.credit for item in self.sources(job, seed))
-        return Take(wave, self.generator.sample_rate, seed, scores[first], sources)
+        groups.setdefault((_generates(job), g.steps, g.guidance, g.scheduler), []).append(job)
+    for (generates, *_), group in groups.items():
+        frames = models.generator.frames if generates else float
+        chunk: list[Job] = []
+        for job in sorted(group, key=lambda job: frames(job.seconds)):
+            if chunk and sum(each.count for each in chunk) + job.count > CHUNK:
+                yield chunk
+                chunk = []
+            chunk.append(job)
+        yield chunk
 
 
-def _reseed(seed: int, number: int) -> int:
-    return derive_seed(seed, f"candidate {number}")
+def warn(jobs: Sequence[Job], models: Models, progress: Progress) -> None:
+    """Say what these models cannot do of what was asked for."""
+    generation = [job.preset.generation for job in jobs]
+    if not models.clap.has_audio:
+        if any(g.candidates > 1 for g in generation):
+            progress.note("this pack has no CLAP audio tower to rank candidates by")
+        if any(g.guard for g in generation):
+            progress.note("this pack has no CLAP audio tower to hear music or speech by: no guard")
+    stated = (job.preset.stated.get("generation", {}) for job in jobs)
+    if models.recordings is None and any("seeded" in values for values in stated):
+        progress.note("this pack has no recordings to start from: 'seeded' does nothing with it")

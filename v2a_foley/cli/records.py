@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from v2a_foley.delivery import Delivery
     from v2a_foley.models.packs import Pack
     from v2a_foley.presets import Tag
-    from v2a_foley.rendering import RenderedScene
+    from v2a_foley.rendering import Change, RenderedScene
 
 
 def pack(of: Pack) -> dict[str, Any]:
@@ -41,10 +41,31 @@ def scene(of: Scene) -> dict[str, Any]:
 
 
 def rendered(made: Sequence[RenderedScene], of: CueSheet) -> list[dict[str, Any]]:
-    """Scenes with what was made for each; ``seed`` is that of the sound that was kept."""
+    """Scenes with what was made for each; ``seed`` is that of the sound that was kept.
+
+    A scene that is not heard has nothing.
+    """
     by_id = {each.id: each for each in made}
-    keys = ("stem", "seconds", "cached", "seed", "candidates", "similarity", "sources", "notes")
-    return [scene(each) | {key: getattr(by_id[each.id], key) for key in keys} for each in of.scenes]
+    return [scene(each) | _made(by_id.get(each.id)) for each in of.scenes]
+
+
+def _made(of: RenderedScene | None) -> dict[str, Any]:
+    if of is None:
+        empty = ("stem", "seconds", "handle", "cached", "pick", "similarity")
+        lists = ("candidates", "sources", "changed")
+        notes = ("muted",)
+        return dict.fromkeys(empty) | dict.fromkeys(lists, ()) | {"notes": notes}
+    keys = (
+        "stem", "seconds", "handle", "cached", "seed", "pick", "candidates", "similarity",
+        "sources", "changed", "notes",
+    )  # fmt: skip
+    return {key: getattr(of, key) for key in keys}
+
+
+def changes(of: Sequence[Change]) -> str:
+    """Which scenes are made anew and why, a line each."""
+    lines = [f"{each.id}  {'; '.join(each.why) or 'as it was'}" for each in of]
+    return "\n".join(lines) or "no scene is heard"
 
 
 def delivery(of: Delivery) -> dict[str, Any]:
@@ -68,6 +89,7 @@ def scene_table(records: Sequence[Mapping[str, Any]]) -> str:
         "tags": lambda each: tags(each["tags"][:3]),
         "seed": lambda each: str(each["seed"]),
         "cached": lambda each: "yes" if each["cached"] else "no",
+        "pick": lambda each: f"{each['pick'] or '-'} of {len(each['candidates'])}",
         "similarity": lambda each: _or_dash(each["similarity"]),
         "notes": lambda each: ", ".join(each["notes"]),
     }

@@ -78,6 +78,12 @@ def render(
     sheet: Sheet,
     choice: ModelChoice,
     overrides: Annotated[Overrides, settings("generation", "timing")],
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say which scenes are made anew, and why.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which scenes would be made, and why.")
+    ] = False,
     as_json: Json = False,
     messages: Messages,
 ) -> None:
@@ -86,15 +92,24 @@ def render(
     What has not changed since the last time is not made again. Prints the names of the stems.
     """
     from v2a_foley import cuesheet
+    from v2a_foley.rendering import Change
+    from v2a_foley.rendering import explain as library_explain
     from v2a_foley.rendering import render as library_render
 
     loaded = cuesheet.load(sheet)
     models = choice.find(loaded.pack)
     announce(models, choice.pack or loaded.pack, messages)
+    if dry_run:
+        changes = library_explain(loaded, models=models, overrides=overrides)
+        record = {"cue_sheet": sheet, "scenes": changes}
+        console.out(console.as_json(record) if as_json else records.changes(changes))
+        return
     with messages.progress() as progress:
         made = library_render(loaded, models=models, overrides=overrides, progress=progress)
     rows = records.rendered(made, loaded)
     messages.detail(records.scene_table(rows))
+    if explain:
+        console.say(records.changes([Change(each.id, each.changed) for each in made]))
     for note in records.notes(made):
         messages.say(note)
     messages.say(f"{len(made)} scenes ({sum(each.cached for each in made)} made before)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2a_foley import cache
+from v2a_foley.errors import ModelError
 from v2a_foley.models import packs
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class Models:
         self.mapper = str(mapper) if mapper is not None else self.pack.mapper
         own = self.mapper == "bridge" or self.mapper in self.pack.mappers
         self.mapper_path = None if own else mapper
+        self._others: dict[str, Models] = {}
 
     @cached_property
     def device(self) -> torch.device:
@@ -152,6 +155,31 @@ class Models:
         nearest = known[(conditions @ known.T).argmax(1)]
         pulled = (1 - amount) * conditions + amount * nearest
         return pulled / np.linalg.norm(pulled, axis=1, keepdims=True).clip(1e-9)
+
+    def with_mapper(self, name: str, folder: Path) -> Models:
+        """The same models with another mapper; ``""`` stands for the one in use.
+
+        ``name``: ``bridge``, one of the pack's mappers, or a file, relative to ``folder``. What
+        is loaded is shared.
+        """
+        if name in ("", self.mapper):
+            return self
+        own = name == "bridge" or name in self.pack.mappers
+        path = None if own else folder / name
+        if path is not None and not path.is_file():
+            raise ModelError(
+                f"{path}: there is no such mapper: name a file, bridge or one of the pack's "
+                f"({', '.join(self.pack.mappers) or 'none'})"
+            )
+        known = str(path or name)
+        if known not in self._others:
+            self.bank  # noqa: B018 - loaded here, it is loaded once for all
+            other = copy.copy(self)
+            other.__dict__.pop("mapper_file", None)
+            other.__dict__.pop("mapper_id", None)
+            other.mapper, other.mapper_path = known, path
+            self._others[known] = other
+        return self._others[known]
 
     @property
     def per_window(self) -> bool:
