@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from v2a_foley.errors import FoleyError, MediaError
+from v2a_foley.guards import Guard, is_silent
 from v2a_foley.media.audio import RATE
 from v2a_foley.media.files import atomic
 from v2a_foley.pairs.batches import Decoders, Inputs, Model, Stream, digest
-from v2a_foley.pairs.guards import Guard, is_silent
 from v2a_foley.pairs.layout import Record
 from v2a_foley.pairs.reading import Emit, Window, read
 from v2a_foley.pairs.shards import Pair, PairsFolder

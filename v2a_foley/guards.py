@@ -1,15 +1,18 @@
-"""Which windows teach nothing: silent ones, and those that speech or music dominates."""
+"""What a sound must not be: speech or music that nobody asked for, silent, clipped, off zero."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
 from v2a_foley.media.audio import RATE, Sound
 
 SILENCE_DB = -60.0  # dBFS; a window is silent if no part of it is louder
-_PART = RATE // 10
+DC = 0.5  # share of the RMS
+FULL = 0.999  # from here on a sample is at full scale
+CLIPPED = 1e-4  # share of the samples that are held there
+LIMIT = 0.5  # score from which on a sound is speech or music
 TEMPERATURE = 0.1
 PROMPTS: dict[str, tuple[str, ...]] = {
     "speech": ("a person speaking", "people talking in a conversation", "a narrator's voice"),
@@ -23,14 +26,39 @@ PROMPTS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def is_silent(sound: Sound) -> bool:
-    """Whether no tenth of a second of ``sound`` (mono, 48 kHz) has an RMS above -60 dBFS."""
+def is_silent(sound: Sound, rate: int = RATE) -> bool:
+    """Whether no tenth of a second of ``sound`` (mono) has an RMS above -60 dBFS."""
     power = np.square(sound, dtype=np.float64)
-    if len(power) > _PART:
-        power = power[: len(power) // _PART * _PART].reshape(-1, _PART).mean(1)
+    part = rate // 10
+    if len(power) > part:
+        power = power[: len(power) // part * part].reshape(-1, part).mean(1)
     elif len(power):
         power = power.mean(keepdims=True)
     return bool(power.max(initial=0.0) < 10 ** (SILENCE_DB / 10))
+
+
+def fault(wave: np.ndarray, rate: int) -> str:
+    """What is technically wrong with a wave (float32 ``(samples,)``, full scale at 1.0).
+
+    ``silent``: see :func:`is_silent`. ``dc``: it stands beside zero by more than it swings.
+    ``clipped``: its tops are cut off at full scale. Else ``""``.
+    """
+    mean = float(wave.mean(dtype=np.float64)) if len(wave) else 0.0
+    if is_silent(wave - np.float32(mean), rate):
+        return "silent"
+    if abs(mean) > DC * float(wave.std(dtype=np.float64)):
+        return "dc"
+    flat = np.abs(wave) >= FULL
+    held = flat[2:] & flat[1:-1] & flat[:-2]
+    return "clipped" if held.sum() > CLIPPED * len(wave) else ""
+
+
+def offence(speech: float | None, music: float | None, guarded: Collection[str]) -> str:
+    """Which of the guarded kinds a sound is, by its scores; nothing where it is none."""
+    for kind, score in (("speech", speech), ("music", music)):
+        if kind in guarded and score is not None and score > LIMIT:
+            return kind
+    return ""
 
 
 class Guard:

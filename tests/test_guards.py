@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 
 from tests.pairs.made import recording
+from v2a_foley.guards import Guard, is_silent
 from v2a_foley.media.audio import RATE
 from v2a_foley.media.sounds import read_sound
 from v2a_foley.models.bundle import Models
-from v2a_foley.pairs.guards import Guard, is_silent
 
 
 def test_silence_is_what_is_nowhere_loud():
