@@ -9,7 +9,8 @@ import pytest
 from tests.media.made import ebur128, noise
 from v2a_foley.errors import MediaError
 from v2a_foley.media.audio import RATE, Sound
-from v2a_foley.media.loudness import LoudnessReport, integrated_loudness, normalise, true_peak_db
+from v2a_foley.media.loudness import LoudnessReport, normalise
+from v2a_foley.media.meter import integrated_loudness, true_peak_db
 
 
 def hits(bed: float) -> Sound:

@@ -15,7 +15,7 @@ from v2a_foley.errors import FoleyError, InputError
 from v2a_foley.media.audio import RATE, Sound, to_stereo
 from v2a_foley.media.ffmpeg import pipe, source
 from v2a_foley.media.files import named
-from v2a_foley.media.loudness import integrated_loudness
+from v2a_foley.media.meter import integrated_loudness
 from v2a_foley.media.probe import open_media
 from v2a_foley.pairs.sources import VIDEOS
 from v2a_foley.progress import SILENT, Progress
