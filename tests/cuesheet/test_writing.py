@@ -110,6 +110,23 @@ def test_any_layout_that_toml_allows_can_be_updated(path: Path):
     assert cuesheet.load(path) == changed
 
 
+def test_what_is_unstated_stays_so_where_nothing_changes_it(path: Path):
+    bare = "version = 1\n[video]\npath = './clip.mp4'\nduration = 10\nfingerprint = 'f'\n"
+    scenes = "".join(f"[[scene]]\nid = '{n}'\nstart = {n}\nend = {n + 1}\n" for n in range(3))
+    path.write_text(bare + scenes + "mute = false\n")
+    sheet = cuesheet.load(path)
+    first, second, third = sheet.scenes
+    cuesheet.save(replace(sheet, scenes=(first, replace(second, end=1.5), third)), path)
+    assert path.read_text() == bare + scenes.replace("end = 2", "end = 1.5") + "mute = false\n"
+    cuesheet.save(replace(sheet, pack="big", scenes=(first, replace(third, mute=True))), path)
+    text = path.read_text()
+    assert '[models]\npack = "big"\n\n[[scene]]' in text
+    assert text.endswith("end = 3\nmute = true\n")
+    assert "seed" not in text
+    changed = replace(cuesheet.load(path), seed=4, preset="city")
+    assert cuesheet.save(changed, path) == cuesheet.load(path)
+
+
 def test_windows_line_ends_are_kept(path: Path):
     path.write_bytes(TEXT.replace("\n", "\r\n").encode())
     sheet = cuesheet.load(path)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -41,13 +40,6 @@ AudioTrack = Annotated[
     typer.Option(
         "--audio-track", min=0, metavar="NUMBER",
         help="The video's own sound track to mix with, counted from 0.",
-    ),
-]  # fmt: skip
-Stems = Annotated[
-    Path | None,
-    typer.Option(
-        "--stems", metavar="DIR", show_default=False, readable=False,
-        help="Also write one WAV a scene and the whole track into this folder.",
     ),
 ]  # fmt: skip
 PresetName = Annotated[
@@ -158,6 +150,62 @@ def announce(models: Models, asked: str | None, messages: Messages) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What is written beside the finished video."""
+
+    stems: Annotated[
+        Path | None,
+        typer.Option(
+            "--stems", metavar="DIR", show_default=False, readable=False,
+            rich_help_panel="Hand-over",
+            help="Also write one WAV a scene and the whole track into this folder, each with the"
+            " timecode of its place (BWF).",
+        ),
+    ] = None  # fmt: skip
+    handles: Annotated[
+        bool,
+        typer.Option(
+            "--handles", rich_help_panel="Hand-over",
+            help="Stems keep the sound they have beyond their scene.",
+        ),
+    ] = False  # fmt: skip
+    timeline: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--timeline", metavar="FILE", show_default=False, readable=False,
+            rich_help_panel="Hand-over",
+            help="Also write a timeline of the picture and the stems: .otio, .xml (Premiere Pro,"
+            " Resolve), .fcpxml (Final Cut Pro) or .edl. May be given again.",
+        ),
+    ] = None  # fmt: skip
+    sidecar: Annotated[
+        Path | None,
+        typer.Option(
+            "--sidecar", metavar="FILE", show_default=False, readable=False,
+            rich_help_panel="Hand-over",
+            help="Also write how all was made as JSON: seeds, versions, models, licences, levels.",
+        ),
+    ] = None  # fmt: skip
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """As `deliver` and `foley` take it."""
+        own = {"stems": self.stems, "handles": self.handles, "sidecar": self.sidecar}
+        return own | {"timelines": tuple(self.timeline or ())}
+
+    def check(self, output: Path, video: Path, *, overwrite: bool) -> None:
+        """Refuse what does not go together, or cannot be written; scenes are not known yet."""
+        from v2a_foley.export.handover import HandOver, check_names
+        from v2a_foley.media.files import check_output
+
+        handover = HandOver(**self.given)
+        handover.check()
+        check_names([output, *handover.files(())])
+        for path in (output, *handover.files(())):
+            check_output(path, [video], overwrite=overwrite)
+
+
+@dataclass(frozen=True, slots=True)
 class Spotting:
     """How scenes are found."""
 
@@ -238,13 +286,7 @@ def _flag(parameter: Parameter) -> str:
 
 def parsed(parameter: Parameter, text: str) -> Value:
     """A setting's value as it stands on the command line, checked."""
-    value: object = text
-    if parameter.kind is tuple:
-        value = [] if text == "none" else [item.strip() for item in text.split(",")]
-    elif parameter.kind is not str:
-        with suppress(ValueError):
-            value = parameter.kind(text)
     try:
-        return parameter.parse(value)
+        return parameter.read(text)
     except ValueError as problem:
         raise InputError(f"{_flag(parameter)} {problem}") from None

@@ -2,8 +2,8 @@
 
 A cue sheet is a TOML file that a sound editor may change by hand at any stage. It lists a video's
 scenes with what each seems to show and how each is to sound. Time between scenes that no scene
-covers stays silent, so a scene is silenced by taking it out. Writing over an existing sheet
-changes only what differs: comments, order and the form of all else survive.
+covers stays silent. Writing over an existing sheet changes only what differs: comments, order and
+the form of all else survive. `v2a_foley.cuesheet.editing` has the changes that programs make.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from v2a_foley.cuesheet.document import (
     resolve,
 )
 from v2a_foley.cuesheet.reading import load, loads
+from v2a_foley.cuesheet.selection import scene_of, select
 from v2a_foley.cuesheet.writing import dumps, save
 
 __all__ = [
     "END_TOLERANCE", "MAX_SEED", "VERSION", "CueSheet", "Scene", "derive_seed", "dumps", "load",
-    "loads", "resolve", "save",
+    "loads", "resolve", "save", "scene_of", "select",
 ]  # fmt: skip

@@ -103,7 +103,7 @@ def save(sheet: CueSheet, path: str | os.PathLike[str]) -> CueSheet:
     text = dumps(sheet)
     newline = "\n"
     if path.exists():
-        text = _updated(TomlText.read(path, CueSheetError), text)
+        text = _updated(TomlText.read(path, CueSheetError), path, text)
         newline = "\r\n" if b"\r\n" in path.read_bytes() else "\n"
     loads(text, path)  # never leave behind what cannot be read again
     _write(path, text.replace("\n", newline).encode())
@@ -129,22 +129,40 @@ def _write(path: Path, data: bytes) -> None:
 
 # Updating in place -------------------------------------------------------------------------------
 # Each scene and each top-level table is a unit with the comment lines right above its header.
-# Units that say the same stay as they are to the letter; the others are edited with tomlkit.
+# Units that mean the same stay as they are to the letter; in the others tomlkit edits what differs
+# between the sheet as it was and as it is to be. So what stood unstated stays unstated, unless
+# what it followed has changed (a scene's seed follows the sheet's).
 
 _Unit = tuple[str, str | None]
 
 
-def _updated(old: TomlText, fresh: str) -> str:
+def _updated(old: TomlText, path: Path, fresh: str) -> str:
     """The old text made to say what the fresh one says."""
-    old.parse()
-    old_units, fresh_units = _units(old.text), _units(fresh)
+    meant = dumps(loads(old.text, path))
+    text = _merged(old.text, meant, fresh)
+    try:
+        if dumps(loads(text, path)) == fresh:
+            return text
+    except CueSheetError:
+        pass
+    return _merged(old.text, old.text, fresh)
+
+
+def _merged(old: str, meant: str, fresh: str) -> str:
+    """The old text with what differs between what it means and what it is to mean."""
+    old_units, meant_units, fresh_units = _units(old), _units(meant), _units(fresh)
     order = [unit for unit in old_units if unit in fresh_units]
     previous: _Unit | None = None
-    for unit in fresh_units:
+    for unit, text in fresh_units.items():
         if unit not in order:
+            if meant_units.get(unit) == text:
+                continue  # unstated, as before
             order.insert(0 if previous is None else order.index(previous) + 1, unit)
         previous = unit
-    texts = [_edited(old_units.get(unit, ""), fresh_units[unit]) for unit in order]
+    texts = [
+        _edited(old_units.get(unit, ""), meant_units.get(unit, ""), fresh_units[unit])
+        for unit in order
+    ]
     for index in range(len(texts) - 1):
         if order[index] not in old_units or order[index + 1] not in old_units:
             texts[index] = texts[index].rstrip("\n") + "\n\n"
@@ -175,40 +193,41 @@ def _id_of(scene_text: str) -> str | None:
     return str(scenes[0].get("id")) if isinstance(scenes, list) else None
 
 
-def _edited(old: str, fresh: str) -> str:
+def _edited(old: str, meant: str, fresh: str) -> str:
+    """One unit's text; `meant` is what the old one says, written anew."""
     if not old:
         return fresh
-    if tomllib.loads(old) == tomllib.loads(fresh):
+    before = tomllib.loads(meant)
+    if before == tomllib.loads(fresh):
         return old
     import tomlkit
 
     body = old.rstrip()
     document = tomlkit.parse(body + "\n")
-    _merge(document, tomlkit.parse(fresh))
+    _merge(document, before, tomlkit.parse(fresh))
     return document.as_string().rstrip() + old[len(body) :]
 
 
-def _merge(old: MutableMapping[str, Any], fresh: Mapping[str, Any]) -> None:
-    """Make one tomlkit table say what another says, touching only what differs."""
-    for key in [key for key in old if key not in fresh]:
-        del old[key]
+def _merge(old: MutableMapping[str, Any], meant: Any, fresh: Mapping[str, Any]) -> None:
+    """Change in one tomlkit table what differs between what it means and what it is to mean."""
+    for key in [key for key in meant if key not in fresh]:
+        old.pop(key, None)
     for key, value in fresh.items():
-        if key in old and _plain(old[key]) == _plain(value):
+        if key in meant and meant[key] == _plain(value):
             continue
-        pairs = _tables(old.get(key), value)
-        if pairs is None:
+        tables = _tables(old.get(key), meant.get(key), value)
+        if tables is None:
             old[key] = value
         else:
-            _merge(*pairs)
+            _merge(*tables)
 
 
 def _plain(item: Any) -> Any:
     return item.unwrap() if hasattr(item, "unwrap") else item
 
 
-def _tables(old: Any, fresh: Any) -> tuple[Any, Any] | None:
-    """Both as tables to merge, a scene's list of one included; None when they are not."""
-    if isinstance(old, list) and isinstance(fresh, list) and len(old) == len(fresh) == 1:
-        old, fresh = old[0], fresh[0]
-    both = isinstance(old, dict) and isinstance(fresh, dict)
-    return (old, fresh) if both else None
+def _tables(*same: Any) -> tuple[Any, Any, Any] | None:
+    """The three as tables to merge, a scene's list of one included; None when they are not."""
+    if all(isinstance(each, list) and len(each) == 1 for each in same):
+        same = tuple(each[0] for each in same)
+    return same if all(isinstance(each, dict) for each in same) else None

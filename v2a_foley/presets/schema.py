@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -78,6 +79,20 @@ class Parameter:
         if fits and not isinstance(value, bool) and self.low <= value <= self.high:  # type: ignore[operator]
             return float(value) if self.kind is float else value  # type: ignore[arg-type,return-value]
         raise ValueError(f"must be {self.allowed}, not {value!r}")
+
+    def read(self, text: str) -> Value:
+        """The value that a text, as from a command line, stands for; lists have commas.
+
+        ValueError says what is allowed instead.
+        """
+        value: object = text
+        if self.kind is tuple:
+            empty = text.strip() in ("", "none")
+            value = [] if empty else [item.strip() for item in text.split(",")]
+        elif self.kind is not str:
+            with suppress(ValueError):
+                value = self.kind(text)
+        return self.parse(value)
 
     def _text(self, value: object) -> str:
         if isinstance(value, str) and (not self.choices or value in self.choices):
