@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from v2a_foley import cache, cuesheet
 from v2a_foley.cuesheet import CueSheet
 from v2a_foley.delivery import Delivery, check_targets, deliver
 from v2a_foley.errors import CueSheetError
+from v2a_foley.export.handover import HandOver
 from v2a_foley.media.files import check_output
 from v2a_foley.media.probe import probe
 from v2a_foley.presets import Overrides
@@ -53,7 +55,11 @@ def foley(
     settings: SpotSettings = DEFAULTS,
     overrides: Overrides | None = None,
     stems: Path | None = None,
+    handles: bool = False,
+    timelines: Sequence[Path] = (),
+    sidecar: Path | None = None,
     audio_track: int = 0,
+    keep_original: bool = False,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Result:
@@ -65,7 +71,10 @@ def foley(
     """
     info = probe(video)
     target = output or default_output(video)
-    check_output(target, [video], overwrite=overwrite)
+    handover = HandOver(stems, handles, tuple(timelines), sidecar)
+    handover.check()
+    for path in (target, *handover.files(())):
+        check_output(path, [video], overwrite=overwrite)
     with contextlib.ExitStack() as stack:
         where = sheet or stack.enter_context(cache.work_folder()) / "run.cues.toml"
         watch = _Watch()
@@ -82,7 +91,7 @@ def foley(
                 settings=settings,
                 progress=progress,
             )
-        check_targets(spotted, info, target, stems, overwrite=overwrite)
+        check_targets(spotted, info, target, handover, overwrite=overwrite)
         watch.stop("spot")
         scenes = render(
             spotted, models=models, overrides=overrides, keep_takes=sheet is not None,
@@ -94,7 +103,11 @@ def foley(
             target,
             overrides=overrides,
             stems=stems,
+            handles=handles,
+            timelines=timelines,
+            sidecar=sidecar,
             audio_track=audio_track,
+            keep_original=keep_original,
             overwrite=overwrite,
             progress=progress,
         )

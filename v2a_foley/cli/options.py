@@ -42,6 +42,12 @@ AudioTrack = Annotated[
         help="The video's own sound track to mix with, counted from 0.",
     ),
 ]  # fmt: skip
+KeepOriginal = Annotated[
+    bool,
+    typer.Option(
+        "--keep-original", help="Keep the video's own sound tracks behind the new one.",
+    ),
+]  # fmt: skip
 PresetName = Annotated[
     str | None,
     typer.Option(

@@ -74,7 +74,10 @@ def delivery(of: Delivery) -> dict[str, Any]:
         "output": of.output,
         "duration": of.duration,
         "stems": of.stems,
+        "timelines": of.timelines,
+        "sidecar": of.sidecar,
         "loudness": of.loudness,
+        "levelling": of.levelling,
     }
 
 
@@ -112,11 +115,11 @@ def notes(made: Sequence[RenderedScene]) -> list[str]:
 
 
 def levels(of: Delivery) -> str:
-    """Loudness and true peak in words."""
-    report = of.loudness
-    if not math.isfinite(report.after):
+    """Loudness, its range and true peak of the finished file, in words."""
+    read = of.loudness
+    if not math.isfinite(read.integrated):
         return "no measurable loudness"
-    return f"{report.after:.1f} LUFS, true peak {report.true_peak_db:.1f} dBTP"
+    return f"{read.integrated:.1f} LUFS, range {read.range:.1f} LU, true peak {read.true_peak:.1f} dBTP"
 
 
 def _or_dash(similarity: float | None) -> str:

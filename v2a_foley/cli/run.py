@@ -13,13 +13,14 @@ from v2a_foley.cli import console, records
 from v2a_foley.cli.options import (
     AUTO,
     AudioTrack,
+    Beside,
     Json,
+    KeepOriginal,
     ModelChoice,
     Overwrite,
     PresetName,
     Seed,
     Spotting,
-    Stems,
     Video,
     announce,
     check_audio_track,
@@ -55,10 +56,10 @@ class Job:
             help="Keep the cue sheet here; one that exists is used with its edits.",
         ),
     ] = None  # fmt: skip
-    stems: Stems = None
     preset: PresetName = None
     seed: Seed = None
     audio_track: AudioTrack = 0
+    keep_original: KeepOriginal = False
     overwrite: Overwrite = False
 
     @property
@@ -81,14 +82,13 @@ class Job:
             return AUTO
         return cuesheet.load(self.cue_sheet).pack
 
-    def check(self, spotting: Spotting) -> MediaInfo:
+    def check(self, spotting: Spotting, beside: Beside) -> MediaInfo:
         """See that the input is there and that all output can be written, before any work.
 
         Raises:
             InputError: naming the first thing that is wrong.
         """
         from v2a_foley import presets
-        from v2a_foley.delivery import TRACK
         from v2a_foley.media.containers import check_container
         from v2a_foley.media.files import check_output
         from v2a_foley.media.probe import probe
@@ -97,10 +97,8 @@ class Job:
             presets.find(self.preset)
         info = probe(self.video)
         check_audio_track(info, self.audio_track)
-        check_output(self.target, [self.video], overwrite=self.overwrite)
+        beside.check(self.target, self.video, overwrite=self.overwrite)
         check_container(info, self.target)
-        if self.stems is not None:
-            check_output(self.stems / TRACK, [self.video], overwrite=self.overwrite)
         if self.cue_sheet is not None and self.cue_sheet.resolve() == self.target.resolve():
             raise InputError(
                 f"{console.name(self.target)}: is the output too; choose another --cue-sheet"
@@ -126,6 +124,7 @@ class Job:
 def run(
     *,
     job: Job,
+    beside: Beside,
     choice: ModelChoice,
     spotting: Spotting,
     overrides: Annotated[Overrides, settings("generation", "timing", "mix")],
@@ -140,12 +139,12 @@ def run(
     Finds its scenes, makes a sound for each and writes the video with them; the picture is
     copied as it is. Prints the name of what was written.
     """
-    info = job.check(spotting)
+    info = job.check(spotting, beside)
     how = spotting.settings()
     pack = choice.pack or job.pack()
     models = choice.find(pack)
     if dry_run:
-        plan = _plan(job, info, models, overrides)
+        plan = _plan(job, beside, info, models, overrides)
         console.out(console.as_json(plan) if as_json else console.pairs(_in_words(plan)))
         return
     from v2a_foley.pipeline import foley
@@ -154,8 +153,10 @@ def run(
     with messages.progress() as progress:
         result = foley(
             job.video, job.target, models=models, sheet=job.cue_sheet, preset=job.preset,
-            seed=job.seed or 0, settings=how, overrides=overrides, stems=job.stems,
-            audio_track=job.audio_track, overwrite=job.overwrite, progress=progress,
+            seed=job.seed or 0, settings=how, overrides=overrides,
+            audio_track=job.audio_track, keep_original=job.keep_original,
+            overwrite=job.overwrite, progress=progress,
+            **beside.given,
         )  # fmt: skip
     record = _record(result, models.pack)
     messages.detail(records.scene_table(record["scenes"]))
@@ -169,7 +170,9 @@ def run(
     console.out(console.as_json(record) if as_json else console.name(result.delivery.output))
 
 
-def _plan(job: Job, info: MediaInfo, models: Models, overrides: Overrides) -> dict[str, Any]:
+def _plan(
+    job: Job, beside: Beside, info: MediaInfo, models: Models, overrides: Overrides
+) -> dict[str, Any]:
     return {
         "video": job.video,
         "duration": info.duration,
@@ -179,7 +182,7 @@ def _plan(job: Job, info: MediaInfo, models: Models, overrides: Overrides) -> di
         "output": job.target,
         "cue_sheet": job.cue_sheet,
         "cue_sheet_exists": job.spotted,
-        "stems": job.stems,
+        **beside.given,
         "preset": job.preset,
         "seed": job.seed or 0,
         "pack": records.pack(models.pack),
@@ -205,7 +208,9 @@ def _in_words(plan: dict[str, Any]) -> dict[str, object]:
         "picture": f"{picture}, {tracks} audio track{'' if tracks == 1 else 's'}",
         "output": plan["output"],
         "cue sheet": f"{sheet} (exists: is used as it is)" if plan["cue_sheet_exists"] else sheet,
-        "stems": plan["stems"] or "none",
+        "stems": f"{plan['stems'] or 'none'}{' with handles' if plan['handles'] else ''}",
+        "timelines": [str(path) for path in plan["timelines"]] or "none",
+        "sidecar": plan["sidecar"] or "none",
         "preset": plan["preset"] or "for each scene the one that suits it",
         "seed": plan["seed"],
         "models": f"{plan['pack']['name']} {plan['pack']['version']}{commercial}",

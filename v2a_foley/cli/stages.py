@@ -10,14 +10,15 @@ import typer
 from v2a_foley.cli import console, records
 from v2a_foley.cli.options import (
     AudioTrack,
+    Beside,
     Json,
+    KeepOriginal,
     ModelChoice,
     Overwrite,
     PresetName,
     Seed,
     Sheet,
     Spotting,
-    Stems,
     Video,
     announce,
     check_audio_track,
@@ -124,6 +125,7 @@ def render(
 def deliver(
     *,
     sheet: Sheet,
+    beside: Beside,
     overrides: Annotated[Overrides, settings("timing", "mix")],
     output: Annotated[
         Path | None,
@@ -132,8 +134,8 @@ def deliver(
             help="The video to write; clip.mp4 becomes clip.foley.mp4 if not given.",
         ),
     ] = None,
-    stems: Stems = None,
     audio_track: AudioTrack = 0,
+    keep_original: KeepOriginal = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
     messages: Messages,
@@ -153,8 +155,8 @@ def deliver(
         check_audio_track(probe(loaded.video), audio_track)
     with messages.progress() as progress:
         made = library_deliver(
-            loaded, target, overrides=overrides, stems=stems, audio_track=audio_track,
-            overwrite=overwrite, progress=progress,
+            loaded, target, overrides=overrides, audio_track=audio_track,
+            keep_original=keep_original, overwrite=overwrite, progress=progress, **beside.given,
         )  # fmt: skip
     messages.say(f"{len(loaded.scenes)} scenes, {records.levels(made)}")
     record = {"cue_sheet": sheet} | records.delivery(made)

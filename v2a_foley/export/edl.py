@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 from v2a_foley.errors import InputError
-from v2a_foley.export.handover import Cut
+from v2a_foley.export.stems import Cut
 from v2a_foley.export.timeline import Timeline, printable, title
 from v2a_foley.media.files import named
 
@@ -26,8 +27,8 @@ def dumps(timeline: Timeline, path: Path) -> tuple[str, tuple[str, ...]]:
     Raises:
         InputError: the timeline counts more frames a second than timecode has digits for.
     """
-    check_rate(timeline, path)
     clock = timeline.clock
+    check_rate(clock.rate, path)
     held = timeline.lanes[0] if timeline.lanes else []
     lost = tuple(_lost(timeline, held))
     names = reels([timeline.picture.path.stem, *(cut.path.stem for cut in held)])
@@ -44,12 +45,12 @@ def dumps(timeline: Timeline, path: Path) -> tuple[str, tuple[str, ...]]:
     return "\n".join([*lines, ""]), lost
 
 
-def check_rate(timeline: Timeline, path: Path) -> None:
+def check_rate(rate: Fraction, path: Path) -> None:
     """Refuse a frame rate that an EDL cannot count."""
-    if timeline.clock.nominal > MOST_FRAMES + 1:
+    if round(rate) > MOST_FRAMES + 1:
         raise InputError(
-            f"{named(path)}: an EDL cannot count {timeline.clock.nominal} frames a second; "
-            "use .otio or .fcpxml"
+            f"{named(path)}: an EDL cannot count {float(rate):g} frames a second; use .otio, .xml "
+            "or .fcpxml"
         )
 
 

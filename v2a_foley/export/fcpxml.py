@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from xml.etree import ElementTree
 
-from v2a_foley.export.handover import Cut
+from v2a_foley.export.stems import Cut
 from v2a_foley.export.timeline import Timeline, comment, printable, title, url
 from v2a_foley.media.audio import RATE
 

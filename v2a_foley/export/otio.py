@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from opentimelineio.schema import Clip, Marker, Track
     from opentimelineio.schema import Timeline as OtioTimeline
 
-    from v2a_foley.export.handover import Cut
+    from v2a_foley.export.stems import Cut
 
 FCP = "fcp_xml"  # what the adapter adds to the elements it writes
 OWN = "v2a_foley"

@@ -17,11 +17,11 @@ from typing import Any
 from v2a_foley import provenance
 from v2a_foley.cuesheet import CueSheet, Scene
 from v2a_foley.errors import ModelError
-from v2a_foley.export.handover import Cut
+from v2a_foley.export.stems import Cut
 from v2a_foley.export.timecode import Clock
 from v2a_foley.export.timeline import Timeline
 from v2a_foley.media.files import atomic
-from v2a_foley.media.loudness import LoudnessReport
+from v2a_foley.media.meter import Loudness
 from v2a_foley.presets import SETTINGS, Preset
 
 PACKAGES = (
@@ -40,7 +40,7 @@ class Delivered:
     sheet: CueSheet
     settings: Sequence[Preset]
     track: Preset
-    loudness: LoudnessReport
+    loudness: Loudness
     timeline: Timeline
     output: Path
     files: Sequence[Path] = ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from v2a_foley.export.handover import Cut
+from v2a_foley.export.stems import Cut
 from v2a_foley.export.timecode import Clock
 from v2a_foley.media.files import atomic
 from v2a_foley.media.probe import MediaInfo
