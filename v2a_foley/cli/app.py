@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from v2a_foley.cli import (
+    batch,
     console,
     doctor,
     embedding,
     evaluate,
+    library,
     models,
     presets,
     run,
@@ -28,7 +30,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+_batch = typer.Typer(
+    cls=batch.Batch, no_args_is_help=True, help="Many videos: INPUTS... -o DIR, as in 'run'."
+)
 _evaluate = typer.Typer(no_args_is_help=True, help="How good mappers and sounds are.")
+_library = typer.Typer(no_args_is_help=True, help="One's own recordings as a source of sound.")
 _mapper = typer.Typer(no_args_is_help=True, help="A mapper of one's own.")
 _models = typer.Typer(no_args_is_help=True, help="The model packs on this machine.")
 _presets = typer.Typer(no_args_is_help=True, help="Named settings for sound of one kind.")
@@ -50,10 +56,22 @@ def _root(
 
 
 register(app, run.run, "run")
+app.add_typer(_batch, name="batch")
+register(_batch, batch.run, "run")
+register(_batch, batch.status, "status")
+register(_batch, batch.failed, "failed")
+register(_batch, batch.report, "report")
 register(app, stages.spot, "spot")
 register(app, stages.render, "render")
 register(app, stages.deliver, "deliver")
 register(app, scenes.scenes, "scenes")
+app.add_typer(_library, name="library")
+register(_library, library.add, "add")
+register(_library, library.refresh, "refresh")
+register(_library, library.list_libraries, "list")
+register(_library, library.info, "info")
+register(_library, library.search, "search")
+register(_library, library.remove, "remove")
 app.add_typer(_mapper, name="mapper")
 register(_mapper, embedding.embed, "embed")
 register(_mapper, training.train, "train")

@@ -90,10 +90,8 @@ class Recordings:
         if cosines[best] < LEAST_COSINE:
             return ()
         label = self.items[best].label
-        order = [int(i) for i in np.argsort(-cosines) if self.items[i].label == label][:MOST]
-        near = [i for i in order if cosines[i] > cosines[best] - NEAR]
-        random.Random(seed).shuffle(near)  # noqa: S311
-        return tuple(self.items[i] for i in near)
+        order = [int(i) for i in np.argsort(-cosines) if self.items[i].label == label]
+        return tuple(self.items[i] for i in equally_near(order, cosines, seed))
 
     def sound(self, item: Recording, rate: int) -> np.ndarray:
         """A recording's wave, float32 ``(samples,)`` mono at ``rate`` Hz."""
@@ -115,6 +113,16 @@ class Recordings:
         waves = [self.sound(item, rate) for item in chosen]
         rng = random.Random(seed)  # noqa: S311
         return arrange(waves, round(seconds * rate), rate, loops=chosen[0].loops, rng=rng)
+
+
+def equally_near(order: Sequence[int], cosines: np.ndarray, seed: int) -> list[int]:
+    """Which of some sounds, given nearest first, are about as near as the first, :data:`MOST` of
+
+    them at most. Their order is the seed's choice.
+    """
+    near = [i for i in order[:MOST] if cosines[i] > cosines[order[0]] - NEAR]
+    random.Random(seed).shuffle(near)  # noqa: S311
+    return near
 
 
 def _read(path: Path) -> list[Recording]:
