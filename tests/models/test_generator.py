@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.models.foundation import SMALL, write_audioldm, write_clip
-from v2a_foley.errors import ModelError
+from v2a_foley.errors import FoleyError, ModelError
 from v2a_foley.models import pull
 from v2a_foley.models.bundle import Models
 from v2a_foley.models.generator import Request, _join, window_starts
@@ -184,3 +184,37 @@ def test_the_released_pipeline_agrees(foundation: Models) -> None:
     ).audios[0]  # fmt: skip
     scale = np.abs(theirs).max()
     assert np.abs(ours[: len(theirs)] - theirs).max() < 1e-3 * scale
+
+
+def test_a_batch_that_exhausts_the_memory_is_halved(
+    foundation: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device's memory is played by a limit on what the UNet may be given at once."""
+    import torch
+
+    generator = foundation.generator
+    conditions = foundation.bank.heard
+    requests = [Request(conditions[i : i + 1], 2.0, i) for i in range(6)]
+    whole = make(foundation, requests)
+    real, sizes = generator._unet.forward, []
+
+    def limited(sample: torch.Tensor, *rest: object, **options: object) -> object:
+        if len(sample) > 4:  # two of a guided request
+            raise torch.OutOfMemoryError("out of memory")
+        sizes.append(len(sample))
+        return real(sample, *rest, **options)
+
+    monkeypatch.setattr(generator._unet, "forward", limited)
+    monkeypatch.setattr(generator, "_batch", 16)
+    for made, due in zip(make(foundation, requests), whole, strict=True):
+        assert np.abs(made - due).max() < 1e-3
+    assert max(sizes) == 4
+    monkeypatch.setattr(generator._unet, "forward", lambda *a, **k: _exhausted())
+    with pytest.raises(FoleyError, match="memory is too small for one window"):
+        make(foundation, requests[:1])
+
+
+def _exhausted() -> None:
+    import torch
+
+    raise torch.OutOfMemoryError("out of memory")

@@ -95,6 +95,12 @@ class Generator:
         beyond = len(window_starts(seconds, self.window)) - 1
         return self._window_frames() + beyond * self._step_frames()
 
+    def halve(self) -> bool:
+        """Use batches of half the size from now on; False where one window is one already."""
+        fits = self._batch > 1
+        self._batch = max(1, self._batch // 2)
+        return fits
+
     def generate(
         self,
         requests: Sequence[Request],
@@ -111,6 +117,7 @@ class Generator:
         branch of classifier-free guidance, where a request names no negative. Noise is drawn
         per request, so a request's wave does not depend on its neighbours.
         """
+        torch = self._torch
         waves: list[np.ndarray] = [np.empty(0, np.float32)] * len(requests)
         alike: dict[tuple[int, int], list[int]] = {}
         for index, request in enumerate(requests):
@@ -130,15 +137,38 @@ class Generator:
                 shares[number] = share
                 progress(sum(map(mul, shares, weights)) / sum(weights))
 
-            group = groups[number]
-            chosen = [requests[i] for i in group]
-            latents = self._denoise(chosen, unconditional, steps, guidance, scheduler, report)
-            for index, latent in zip(group, latents, strict=True):
-                waves[index] = self._decode(latent)
+            def solve(group: list[int]) -> None:
+                chosen = [requests[i] for i in group]
+                try:
+                    latents = self._denoise(
+                        chosen, unconditional, steps, guidance, scheduler, report
+                    )
+                    for index, latent in zip(group, latents, strict=True):
+                        waves[index] = self._decode(latent)
+                    return
+                except torch.OutOfMemoryError:
+                    self._relieve()
+                half = max(1, len(group) // 2)
+                for part in (group[:half], group[half:]):
+                    if part:
+                        solve(part)
+
+            solve(groups[number])
 
         with self._workers() as workers:
             list(workers.map(make, range(len(groups))))
         return waves
+
+    def _relieve(self) -> None:
+        """After the device's memory ran out: half as much at once from now on."""
+        if self._batch == 1:
+            raise FoleyError(
+                f"{self.device}: its memory is too small for one window of this model pack: close "
+                "other programs that use it, or try --device cpu"
+            ) from None
+        self._batch //= 2
+        if self.device.type == "cuda":
+            self._torch.cuda.empty_cache()
 
     def _workers(self) -> ThreadPoolExecutor:
         """On a CPU one thread a core, each with a request of its own; else one.
