@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from v2a_foley import provenance
-from v2a_foley.cuesheet import CueSheet, Scene, resolve
-from v2a_foley.errors import CueSheetError, InputError, MediaError
-from v2a_foley.media.files import check_output, part_name
+from v2a_foley.cuesheet import CueSheet, resolve
+from v2a_foley.errors import CueSheetError
+from v2a_foley.export.handover import TRACK, HandOver, check_names
+from v2a_foley.finishing import Finished, finish
+from v2a_foley.media.files import check_output
 from v2a_foley.media.probe import MediaInfo, probe
 from v2a_foley.presets import Overrides, Preset
+from v2a_foley.programme import check_stems, check_track, programme, treated_stem
 from v2a_foley.progress import SILENT, Progress
 from v2a_foley.stems import stem_path
 
 if TYPE_CHECKING:
-    from v2a_foley.media.audio import Sound
+    from v2a_foley.export.stems import Cut
+    from v2a_foley.export.timecode import Clock
     from v2a_foley.media.loudness import LoudnessReport
-    from v2a_foley.media.mix import Stem
+    from v2a_foley.media.meter import Loudness
 
-TRACK = "track.wav"  # the whole programme, among the delivered stems
+__all__ = ["TRACK", "Delivery", "check_targets", "deliver"]
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What was delivered. ``duration`` is in seconds; ``stems`` end with the whole track."""
+    """What was delivered. ``duration`` is in seconds; ``stems`` end with the whole track.
+
+    ``loudness`` is measured in the finished file; ``levelling`` is what was done to get it.
+    """
 
     output: Path
     duration: float
-    loudness: LoudnessReport
+    loudness: Loudness
+    levelling: LoudnessReport
     stems: tuple[Path, ...]
+    timelines: tuple[Path, ...] = ()
+    sidecar: Path | None = None
 
 
 def deliver(
@@ -41,71 +50,73 @@ def deliver(
     *,
     overrides: Overrides | None = None,
     stems: Path | None = None,
+    handles: bool = False,
+    timelines: Sequence[Path] = (),
+    sidecar: Path | None = None,
     audio_track: int = 0,
+    keep_original: bool = False,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Delivery:
     """Write the video with its foley to ``output``; the picture is copied bit for bit.
 
     ``overrides`` come from the command line. ``stems`` is a folder for one WAV a scene and the
-    whole track, 48 kHz, 24 bit. ``audio_track`` is the original track that ``mix`` and ``duck``
-    work with, counted from 0.
+    whole track, 48 kHz, 24 bit, with the timecode of their place; with ``handles`` they keep what
+    they have beyond their scene. ``timelines`` (.otio, .xml, .fcpxml, .edl) place the stems under
+    the untouched picture; ``sidecar`` tells how all was made. ``audio_track`` is the original
+    track that ``mix`` and ``duck`` work with, counted from 0; ``keep_original`` keeps all original
+    tracks behind the new one.
 
     Raises InputError before any work for a bad output, CueSheetError for a missing video or
     stem, MediaError when decoding or muxing fails.
     """
-    from v2a_foley.media.audio import write_wav
-    from v2a_foley.media.mix import MixMode, assemble
-    from v2a_foley.media.mux import mux
-
     info = _source(sheet)
-    files = check_targets(sheet, info, output, stems, overwrite=overwrite)
+    handover = HandOver(stems, handles, tuple(timelines), sidecar)
+    check_targets(sheet, info, output, handover, overwrite=overwrite)
     track = resolve(sheet, None, command_line=overrides)
-    mode = MixMode(track.mix.mode)
-    if mode is not MixMode.REPLACE and info.audio and audio_track >= len(info.audio):
-        raise InputError(f"{info.path}: has {len(info.audio)} audio tracks, none is {audio_track}")
+    check_track(track.mix, info, audio_track)
     settings = [resolve(sheet, scene, command_line=overrides) for scene in sheet.scenes]
     progress.stage("deliver", 0.0)
-    crossfades = [preset.timing.crossfade for preset in settings[1:]]
-    foley = assemble(_stems(sheet, settings), sheet.duration, crossfades)
-    progress.stage("deliver", 0.3)
-    mixed = _mixed(foley, info, mode, audio_track, progress)
-    mixed, loudness = _normalised(mixed, track, progress)
-    progress.stage("deliver", 0.6)
-    wav = part_name(output.with_suffix(".wav"))
-    try:
-        write_wav(wav, mixed, overwrite=True)  # beside the output: no other disk is filled
-        muxed = mux(
-            info, wav, output, metadata={"comment": provenance.comment(sheet)}, overwrite=overwrite,
-            progress=lambda done: progress.stage(
-                "deliver", 0.6 + 0.4 * min(1.0, done / info.duration)
-            ),
-        )  # fmt: skip
-        for what in muxed.dropped:
-            progress.note(f"{output.name}: {what}")
-        if files:
-            _write_stems(sheet, settings, files[:-1], loudness.gain_db)
-            write_wav(files[-1], mixed, overwrite=overwrite)
-    finally:
-        wav.unlink(missing_ok=True)
+    mixed = programme(sheet, settings, track.mix, info, audio_track=audio_track, progress=progress)
+    progress.stage("deliver", 0.5)
+    finished = finish(
+        mixed, track.mix, info, output, keep_original=keep_original,
+        metadata={"comment": provenance.comment(sheet)}, overwrite=overwrite, progress=progress,
+    )  # fmt: skip
+    stem_files = _hand_over(handover, sheet, info, settings, track, finished, output, progress)
     progress.stage("deliver", 1.0)
-    return Delivery(output, sheet.duration, loudness, tuple(files))
+    return Delivery(
+        output,
+        sheet.duration,
+        finished.loudness,
+        finished.levelling,
+        stem_files,
+        handover.timelines,
+        handover.sidecar,
+    )
 
 
 def check_targets(
-    sheet: CueSheet, info: MediaInfo, output: Path, stems: Path | None, *, overwrite: bool
-) -> list[Path]:
-    """Refuse what cannot or must not be written; the stems' files, the whole track last."""
+    sheet: CueSheet, info: MediaInfo, output: Path, handover: HandOver, *, overwrite: bool
+) -> None:
+    """Refuse what cannot or must not be written, before any work.
+
+    Raises:
+        InputError: naming the file.
+    """
+    from v2a_foley.export.edl import check_rate
+    from v2a_foley.export.timecode import timeline_rate
     from v2a_foley.media.containers import check_container
 
-    files = []
-    if stems is not None:
-        files = [stems / f"{scene.id}.wav" for scene in sheet.scenes] + [stems / TRACK]
-    rendered = [stem_path(sheet, scene) for scene in sheet.scenes]
-    for path in (output, *files):
-        check_output(path, [sheet.video, *rendered], overwrite=overwrite)
+    handover.check()
+    files = [output, *handover.files(filter(sheet.sounds, sheet.scenes))]
+    check_names(files)
+    inputs = [sheet.video, *(stem_path(sheet, scene) for scene in sheet.scenes)]
+    for path in files:
+        check_output(path, inputs, overwrite=overwrite)
+        if path.suffix.lower() == ".edl":
+            check_rate(timeline_rate(info.rate), path)
     check_container(info, output)
-    return files
 
 
 def _source(sheet: CueSheet) -> MediaInfo:
@@ -115,79 +126,59 @@ def _source(sheet: CueSheet) -> MediaInfo:
             f"{sheet.path}: its video {sheet.video} is not there: put it back, or set 'path' under "
             "[video] to where it is"
         )
-    for scene in sheet.scenes:
-        if not stem_path(sheet, scene).is_file():
-            raise CueSheetError(
-                f"{stem_path(sheet, scene)}: the stem of scene {scene.id} is missing: run "
-                f"'v2a-foley render {sheet.path}' first"
-            )
+    check_stems(sheet)
     return probe(sheet.video)
 
 
-def _stems(sheet: CueSheet, settings: list[Preset]) -> Iterator[Stem]:
-    """Read the scenes' stems one after the other."""
-    from v2a_foley.media.mix import Stem
+def _hand_over(
+    handover: HandOver,
+    sheet: CueSheet,
+    info: MediaInfo,
+    settings: list[Preset],
+    track: Preset,
+    finished: Finished,
+    output: Path,
+    progress: Progress,
+) -> tuple[Path, ...]:
+    """Write stems, timelines and sidecar, as far as they are wanted; the stems' files."""
+    if not handover.files(()):
+        return ()
+    from v2a_foley.export.sidecar import Delivered, write_sidecar
+    from v2a_foley.export.stems import write_track
+    from v2a_foley.export.timecode import clock_of_timeline
+    from v2a_foley.export.timeline import Timeline, write_timeline
 
-    for scene, preset in zip(sheet.scenes, settings, strict=True):
-        audio, handle = _read(sheet, scene)
-        yield Stem(scene.start, min(scene.end, sheet.duration), audio, handle, preset.mix.gain_db)
-
-
-def _read(sheet: CueSheet, scene: Scene) -> tuple[Sound, float]:
-    """A stem's sound, float32 at 48 kHz, and its handle in seconds."""
-    import soundfile
-
-    from v2a_foley.media.audio import RATE
-
-    path = stem_path(sheet, scene)
-    again = f"run 'v2a-foley render {sheet.path}' again"
-    try:
-        audio, rate = soundfile.read(path, dtype="float32")
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise MediaError(f"{path}: cannot be read ({error}): {again}") from None
-    handle = (len(audio) / RATE - scene.duration) / 2
-    if rate != RATE or handle < -0.005:
-        raise MediaError(f"{path}: does not fit scene {scene.id} any more: {again}")
-    return audio, max(0.0, handle)
-
-
-def _mixed(foley: Sound, info: MediaInfo, mode: Any, audio_track: int, progress: Progress) -> Sound:
-    from v2a_foley.media.audio import read_audio, to_stereo
-    from v2a_foley.media.mix import MixMode, combine
-
-    if mode is MixMode.REPLACE:
-        return foley
-    if not info.audio:
-        progress.note(f"{info.path.name}: has no sound to mix with, the foley stands alone")
-        return combine(foley, None, mode)
-    import numpy as np
-
-    original = to_stereo(read_audio(info, track=audio_track))
-    spare = len(foley) - len(original)
-    original = np.pad(original[: len(foley)], ((0, max(0, spare)), (0, 0)))
-    return combine(foley, original, mode)
-
-
-def _normalised(mixed: Sound, track: Preset, progress: Progress) -> tuple[Sound, LoudnessReport]:
-    from v2a_foley.media.loudness import integrated_loudness, normalise
-
-    target = track.mix.loudness
-    if target is None:
-        target = integrated_loudness(mixed)
-    sound, report = normalise(mixed, target if math.isfinite(target) else 0.0, track.mix.true_peak)
-    if report.note:
-        progress.note(report.note)
-    return sound, report
+    clock, notes = clock_of_timeline(info)
+    for note in notes:
+        progress.note(f"{info.path.name}: {note}")
+    cuts: tuple[Cut, ...] = ()
+    if handover.track is not None:
+        cuts = tuple(_write_stems(handover, sheet, settings, clock, finished.levelling.gain_db))
+        write_track(sheet, handover.track, finished.audio, clock, overwrite=True)
+    muted = track.mix.mode == "replace"
+    timeline = Timeline(info, clock, clock.frame(sheet.duration), cuts, muted)
+    for path in handover.timelines:
+        for lost in write_timeline(timeline, path, overwrite=True):
+            progress.note(f"{path.name}: does not hold {lost}")
+    if handover.sidecar is not None:
+        others = [path for path in (handover.track, *handover.timelines) if path is not None]
+        made = Delivered(sheet, settings, track, finished.loudness, timeline, output, others)
+        write_sidecar(made, handover.sidecar, overwrite=True)
+    return tuple(path for path in (*(cut.path for cut in cuts), handover.track) if path is not None)
 
 
 def _write_stems(
-    sheet: CueSheet, settings: list[Preset], paths: list[Path], gain_db: float
-) -> None:
-    """Each scene's sound as long as its scene, at the level it has in the programme."""
-    from v2a_foley.media.audio import RATE, length_of, write_wav
+    handover: HandOver, sheet: CueSheet, settings: list[Preset], clock: Clock, gain_db: float
+) -> Iterator[Cut]:
+    """Write each scene that is heard, at the level it has in the programme."""
+    from v2a_foley.export.stems import cut_stem, write_stem
 
-    for scene, preset, path in zip(sheet.scenes, settings, paths, strict=True):
-        audio, handle = _read(sheet, scene)
-        first = round(handle * RATE)
-        gain = 10 ** ((preset.mix.gain_db + gain_db) / 20)
-        write_wav(path, audio[first : first + length_of(scene.duration)] * gain, overwrite=True)
+    gain = 10 ** (gain_db / 20)
+    for scene, preset in zip(sheet.scenes, settings, strict=True):
+        if not sheet.sounds(scene):
+            continue
+        audio, handle = treated_stem(sheet, scene, preset.mix)
+        kept = handle if handover.handles else 0.0
+        cut, piece = cut_stem(sheet, scene, handover.stem(scene), audio, handle, kept, clock)
+        write_stem(sheet, cut, piece * gain, clock, overwrite=True)
+        yield cut

@@ -58,7 +58,7 @@ def test_folders_that_may_not_be_written(cli: Cli, video: Path, stems: Path):
 def test_a_file_larger_than_allowed(cli: Cli, video: Path, stems: Path):
     limited = ("sh", "-c", 'ulimit -f 400 && exec "$@"', "sh")
     (line,) = refused_child(limited, ("deliver", stems.name), code=1)
-    assert line.startswith(".clip.foley.part.wav: cannot be written")
+    assert line.startswith("clip.foley.mp4: cannot be written")
     assert line.endswith("check that there is room for it")
 
 
@@ -80,7 +80,7 @@ def test_a_full_disk(cli: Cli, video: Path, stems: Path):
     ]
     sound, muxed = refused_child(prefix, *deliveries, code=1)
     reason = f"the disk is full; free some space in {Path('full').absolute()}"
-    assert sound == f"full/.clip.part.wav: {reason}"
+    assert sound == f"full/clip.mp4: {reason}"
     assert muxed == f"full/large.mp4: {reason}"
 
 

@@ -103,9 +103,9 @@ def test_silence_between_scenes_and_around_them() -> None:
     assert np.abs(np.diff(audio[:, 0])).max() < 0.01
 
 
-def test_gain_channels_and_a_crossfade_for_each_cut() -> None:
+def test_channels_and_a_crossfade_for_each_cut() -> None:
     wide = np.stack([np.full(RATE, 0.4), np.full(RATE, 0.2)], axis=1).astype(np.float32)
-    stems = [Stem(0.0, 1.0, wide, gain_db=-6.0206), tone_stem(1.0, 2.0), tone_stem(2.0, 3.0)]
+    stems = [Stem(0.0, 1.0, wide * np.float32(0.5)), tone_stem(1.0, 2.0), tone_stem(2.0, 3.0)]
     audio = assemble(stems, 3.0, [0.0, 0.2])
     np.testing.assert_allclose(audio[RATE // 2], [0.2, 0.1], atol=1e-4)
     np.testing.assert_array_equal(audio[RATE:, 0], audio[RATE:, 1])

@@ -119,7 +119,8 @@ def levels(of: Delivery) -> str:
     read = of.loudness
     if not math.isfinite(read.integrated):
         return "no measurable loudness"
-    return f"{read.integrated:.1f} LUFS, range {read.range:.1f} LU, true peak {read.true_peak:.1f} dBTP"
+    range_and_peak = f"range {read.range:.1f} LU, true peak {read.true_peak:.1f} dBTP"
+    return f"{read.integrated:.1f} LUFS, {range_and_peak}"
 
 
 def _or_dash(similarity: float | None) -> str:

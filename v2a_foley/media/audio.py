@@ -171,20 +171,29 @@ def write_wav(path: Path, audio: Sound, *, rate: int = RATE, overwrite: bool = F
         InputError: ``path`` must not be written.
         MediaError: the sound holds NaN or infinity, or the disk is full.
     """
+    with atomic(path, overwrite=overwrite) as part:
+        fill_wav(part, audio, rate=rate, subject=path)
+
+
+def fill_wav(part: Path, audio: Sound, *, rate: int = RATE, subject: Path) -> None:
+    """Write a 24-bit WAV straight into ``part``, for the sake of ``subject``; see `write_wav`.
+
+    Raises:
+        MediaError: naming ``subject``.
+    """
     channels = 1 if audio.ndim == 1 else audio.shape[1]
     large = len(audio) * channels * 3 > WAV_BYTES
-    with atomic(path, overwrite=overwrite) as part:
-        try:
-            with soundfile.SoundFile(
-                part, "w", rate, channels, "PCM_24", format="RF64" if large else "WAV"
-            ) as file:
-                for start in range(0, len(audio), BLOCK):
-                    block = audio[start : start + BLOCK]
-                    if not np.isfinite(block).all():
-                        raise MediaError(f"{named(path)}: holds NaN or infinity, not written")
-                    file.write(block)
-        except soundfile.LibsndfileError as error:
-            # libsndfile does not say why: it may be the disk, a quota or a limit on the size.
-            raise MediaError(
-                f"{named(path)}: cannot be written ({error}); check that there is room for it"
-            ) from error
+    try:
+        with soundfile.SoundFile(
+            part, "w", rate, channels, "PCM_24", format="RF64" if large else "WAV"
+        ) as file:
+            for start in range(0, len(audio), BLOCK):
+                block = audio[start : start + BLOCK]
+                if not np.isfinite(block).all():
+                    raise MediaError(f"{named(subject)}: holds NaN or infinity, not written")
+                file.write(block)
+    except soundfile.LibsndfileError as error:
+        # libsndfile does not say why: it may be the disk, a quota or a limit on the size.
+        raise MediaError(
+            f"{named(subject)}: cannot be written ({error}); check that there is room for it"
+        ) from error

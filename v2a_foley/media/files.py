@@ -68,14 +68,41 @@ def atomic(path: Path, inputs: Iterable[Path] = (), *, overwrite: bool = False) 
     """
     check_output(path, inputs, overwrite=overwrite)
     part = part_name(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _work_on(path, part):
         yield part
         _commit(part, path)
+
+
+@contextmanager
+def scratch(path: Path, suffix: str) -> Iterator[Path]:
+    """Yield the name of a file to be used while ``path`` is made; in the end it is gone.
+
+    It lies beside ``path``, so that no other disk is filled, and errors name ``path``.
+
+    Raises:
+        DiskFullError: the disk is full.
+        MediaError: the file cannot be stored.
+    """
+    part = part_name(path.with_suffix(suffix))
+    with _work_on(path, part):
+        yield part
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _work_on(path: Path, part: Path) -> Iterator[None]:
+    """Have a folder for ``path``; on any error ``part`` goes, and the folders that were made."""
+    made = [folder for folder in path.parents if not os.path.lexists(folder)]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
     except BaseException as error:  # KeyboardInterrupt too: no half file may stay
         full = _disk_full(error, path.parent)
         with suppress(OSError):
             part.unlink(missing_ok=True)
+        with suppress(OSError):  # what somebody else has put into them stays
+            for folder in made:
+                folder.rmdir()
         if full:
             raise _full(path, path.parent) from error
         if isinstance(error, OSError):

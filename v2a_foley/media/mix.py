@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,10 +14,14 @@ import numpy as np
 from v2a_foley.errors import InputError
 from v2a_foley.media.audio import BLOCK, RATE, Sound, equal_power_fade, length_of, to_stereo
 from v2a_foley.media.ffmpeg import pipe
+from v2a_foley.media.meter import integrated_loudness
 
 MICRO = 0.005  # seconds of the shortest crossfade: too short to hear, long enough not to click
 EDGE = 0.010  # seconds of fade at the programme's start and end
 HUM = np.float32(1e-6)  # -120 dBFS, heard by nobody: only the gate's key has it
+BELOW_SPEECH = 10.0  # dB below a speaker's loudness that still is speech
+QUIET = -50.0  # dBFS of the loudest room noise that foley need not step back for
+MOST_DUCKING = 24.0  # dB that foley steps back in addition, for originals that are too quiet
 SLACK = 0.010  # seconds a stem may be longer or shorter than its scene and handles
 
 
@@ -33,7 +38,6 @@ class Stem:
     end: float
     audio: Sound = field(repr=False)
     handle: float = 0.0
-    gain_db: float = 0.0
 
     @property
     def length(self) -> float:
@@ -53,7 +57,8 @@ class MixMode(StrEnum):
 class Duck:
     """How the foley steps back: by ``depth_db`` while the original's level is over the threshold.
 
-    The level is the original's RMS in dBFS; attack and release are in seconds.
+    The level is the original's RMS in dBFS; attack and release are in seconds. :func:`duck_under`
+    makes both fit an original.
     """
 
     threshold_db: float = -40.0
@@ -161,7 +166,7 @@ def _add(out: Sound, stem: Stem, head: _Join, tail: _Join) -> None:
     first, last = start - length_of(head.before), end + length_of(tail.after)
     offset = start - length_of(stem.handle)  # where the stem's sample 0 lies on the track
     piece = stem.audio[first - offset : last - offset]
-    piece = to_stereo(piece) * np.float32(10 ** (stem.gain_db / 20))
+    piece = to_stereo(piece).copy()
     _fade(piece, length_of(head.before) + length_of(head.after))
     _fade(piece[::-1], length_of(tail.before) + length_of(tail.after))
     # A handle may reach over the programme's edges; a stem may be some samples short.
@@ -195,6 +200,20 @@ def combine(
     if mode is MixMode.MIX:
         return foley + original
     return _ducked(foley, original, duck or Duck())
+
+
+def duck_under(foley: Sound, original: Sound, depth_db: float) -> Duck:
+    """How the foley has to step back to leave the original's speech intelligible.
+
+    What counts as loud is judged by the original's own loudness, whose pauses lie some 10 dB
+    below; noise under -50 LUFS is never loud. Foley that is louder than the original steps back
+    by the difference more, so that ``depth_db`` lies between the two whatever their levels are.
+    """
+    loudness, level = integrated_loudness(foley), integrated_loudness(original)
+    if not math.isfinite(loudness) or not math.isfinite(level):
+        return Duck(depth_db=depth_db)
+    more = max(0.0, loudness - level)
+    return Duck(max(level - BELOW_SPEECH, QUIET), depth_db + min(more, MOST_DUCKING))
 
 
 def _ducked(foley: Sound, original: Sound, duck: Duck) -> Sound:

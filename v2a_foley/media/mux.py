@@ -6,7 +6,7 @@ Whatever else the container can hold goes along: subtitles, chapters, tags, cove
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,7 @@ def mux(
     title: str = "Foley",
     keep_original: bool = False,
     metadata: Mapping[str, str] | None = None,
+    accept: Callable[[MediaInfo], bool] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Muxed:
@@ -67,6 +68,8 @@ def mux(
         title: the new track's name.
         keep_original: keep the source's own tracks behind the new one.
         metadata: tags to add to the file's own.
+        accept: is shown the written file before it gets its name. Where it says no, it has
+            changed ``audio_wav``, and the file is written again.
         overwrite: replace an existing output.
         progress: called with the seconds written; with all of them once the file is there.
 
@@ -84,11 +87,16 @@ def mux(
         if progress is not None:
             progress(min(done, AHEAD * info.duration))
 
-    with atomic(output, (info.path, audio_wav), overwrite=overwrite) as part:
-        with _cover_option(info, plan) as cover:
-            job = _job(info, audio_wav, part, container, plan, cover)
+    with (
+        atomic(output, (info.path, audio_wav), overwrite=overwrite) as part,
+        _cover_option(info, plan) as cover,
+    ):
+        job = _job(info, audio_wav, part, container, plan, cover)
+        while True:
             run(job, subject=about, progress=report, duration=info.duration)
-        result = _verify(info, part, output, plan)
+            result = _verify(info, part, output, plan)
+            if accept is None or accept(result):
+                break
     if progress is not None:
         progress(info.duration)
     lost = plan.dropped + (["rotation"] if result.rotation != info.rotation else [])
