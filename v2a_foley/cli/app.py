@@ -17,6 +17,7 @@ from v2a_foley.cli import (
     library,
     models,
     presets,
+    review,
     run,
     scenes,
     stages,
@@ -65,6 +66,7 @@ register(app, stages.spot, "spot")
 register(app, stages.render, "render")
 register(app, stages.deliver, "deliver")
 register(app, scenes.scenes, "scenes")
+register(app, review.review, "review")
 app.add_typer(_library, name="library")
 register(_library, library.add, "add")
 register(_library, library.refresh, "refresh")
