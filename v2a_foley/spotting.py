@@ -21,6 +21,7 @@ from v2a_foley.presets import Tag
 from v2a_foley.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    from v2a_foley.media.scenes import KnownScenes, SceneDetector
     from v2a_foley.models.bundle import Models
 
 TAGS = 5
@@ -33,13 +34,22 @@ class SpotSettings:
     """How scenes are found and frames are chosen.
 
     ``threshold`` None is the detector's own; ``min_scene`` is in seconds, ``rate`` in sampled
-    frames a second.
+    frames a second. ``scenes`` are bounds in seconds that are known, so that none are detected.
     """
 
     detector: str = "adaptive"
     threshold: float | None = None
     min_scene: float = 0.6
     rate: float = 2.0
+    scenes: tuple[tuple[float, float], ...] | None = None
+
+    def finder(self) -> SceneDetector | KnownScenes:
+        """What finds the scenes in the decoding pass."""
+        from v2a_foley.media.scenes import KnownScenes, SceneDetector
+
+        if self.scenes is not None:
+            return KnownScenes(self.scenes)
+        return SceneDetector(self.detector, self.threshold, self.min_scene)
 
 
 DEFAULTS = SpotSettings()
@@ -65,12 +75,11 @@ def detect(
 ) -> list[tuple[float, float]]:
     """The scenes of a video as ``(start, end)`` seconds; needs no model."""
     from v2a_foley.media.decode import decode
-    from v2a_foley.media.scenes import SceneDetector
 
     info = probe(video)
-    detector = SceneDetector(settings.detector, settings.threshold, settings.min_scene)
-    decode(info, [detector], progress=_share(progress))
-    return detector.scenes
+    finder = settings.finder()
+    decode(info, [finder], progress=_share(progress))
+    return finder.scenes
 
 
 def spot(
@@ -157,11 +166,10 @@ def _seen(
 
 
 def _look(info: MediaInfo, models: Models, settings: SpotSettings, progress: Progress) -> Pass:
-    """Decode once: the detector, the CLIP sampler and the motion curve share every frame."""
+    """Decode once: the scene finder, the CLIP sampler and the motion curve share every frame."""
     from v2a_foley.media.decode import decode
     from v2a_foley.media.frames import FrameSampler
     from v2a_foley.media.motion import MotionCurve
-    from v2a_foley.media.scenes import SceneDetector
 
     times: list[float] = []
     batches: list[Future[np.ndarray]] = []
@@ -178,14 +186,14 @@ def _look(info: MediaInfo, models: Models, settings: SpotSettings, progress: Pro
         batches.append(encoder.submit(encode, images))
         times.extend(at)
 
-    detector = SceneDetector(settings.detector, settings.threshold, settings.min_scene)
-    sampler = FrameSampler(detector, embed, rate=settings.rate)
+    finder = settings.finder()
+    sampler = FrameSampler(finder, embed, rate=settings.rate)
     motion = MotionCurve()
     # Another thread loads the models and encodes: decoding does not wait for them.
     with ThreadPoolExecutor(1) as encoder:
         encoder.submit(lambda: models.bank)
         try:
-            passed = decode(info, [detector, sampler, motion], progress=_share(progress))
+            passed = decode(info, [finder, sampler, motion], progress=_share(progress))
         except BaseException:
             encoder.shutdown(cancel_futures=True)
             raise
@@ -202,7 +210,7 @@ def _look(info: MediaInfo, models: Models, settings: SpotSettings, progress: Pro
         motion.values,
         models.pack.clip_id,
     )
-    return Pass(list(detector.scenes), seen, passed.duration)
+    return Pass(list(finder.scenes), seen, passed.duration)
 
 
 def _share(progress: Progress) -> Callable[[float, float], None]:

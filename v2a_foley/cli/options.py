@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -211,6 +211,17 @@ class Beside:
             check_output(path, [video], overwrite=overwrite)
 
 
+CutList = Annotated[
+    Path | None,
+    typer.Option(
+        "--scenes", metavar="FILE", show_default=False, readable=False,
+        rich_help_panel="Scenes",
+        help="Take the scenes from this list instead of finding them: PySceneDetect's CSV, EDL,"
+        " OTIO, FCP7 XML or FCPXML.",
+    ),
+]  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Spotting:
     """How scenes are found."""
@@ -243,14 +254,21 @@ class Spotting:
         """What the command line states."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
-    def settings(self) -> SpotSettings:
-        """As the library takes it, checked."""
-        from v2a_foley.media.scenes import SceneDetector
+    def settings(self, cuts: Path | None = None, info: MediaInfo | None = None) -> SpotSettings:
+        """As the library takes it, checked; ``cuts`` lists the scenes of the video ``info``."""
+        from v2a_foley.cuesheet import cutlists
         from v2a_foley.spotting import SpotSettings
 
         settings = SpotSettings(**self.given)  # type: ignore[arg-type]
-        SceneDetector(settings.detector, threshold=settings.threshold, min_scene=settings.min_scene)
-        return settings
+        settings.finder()
+        if cuts is None or info is None:
+            return settings
+        if self.given:
+            flag = f"--{next(iter(self.given)).replace('_', '-')}"
+            raise InputError(
+                f"--scenes states the scenes, so none are looked for: leave out {flag}"
+            )
+        return replace(settings, scenes=cutlists.read(cuts, info.duration, info.rate))
 
 
 def settings(*sections: str) -> Group:

@@ -14,6 +14,7 @@ from v2a_foley.cli.options import (
     AUTO,
     AudioTrack,
     Beside,
+    CutList,
     Json,
     KeepOriginal,
     ModelChoice,
@@ -56,6 +57,7 @@ class Job:
             help="Keep the cue sheet here; one that exists is used with its edits.",
         ),
     ] = None  # fmt: skip
+    cuts: CutList = None
     preset: PresetName = None
     seed: Seed = None
     audio_track: AudioTrack = 0
@@ -111,7 +113,7 @@ class Job:
         return info
 
     def _check_unused(self, spotting: Spotting) -> None:
-        given = {"preset": self.preset, "seed": self.seed} | spotting.given
+        given = {"scenes": self.cuts, "preset": self.preset, "seed": self.seed} | spotting.given
         unused = [key for key, value in given.items() if value is not None]
         if unused:
             flag = f"--{unused[0].replace('_', '-')}"
@@ -140,7 +142,7 @@ def run(
     copied as it is. Prints the name of what was written.
     """
     info = job.check(spotting, beside)
-    how = spotting.settings()
+    how = spotting.settings(job.cuts, info)
     pack = choice.pack or job.pack()
     models = choice.find(pack)
     if dry_run:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from v2a_foley.cli import console, records
-from v2a_foley.cli.options import Json, ModelChoice, Spotting, announce
+from v2a_foley.cli.options import CutList, Json, ModelChoice, Spotting, announce
 from v2a_foley.cli.progress import Messages
 from v2a_foley.errors import InputError
 
@@ -32,6 +32,7 @@ def scenes(
     ],
     choice: ModelChoice,
     spotting: Spotting,
+    cuts: CutList = None,
     no_tags: Annotated[
         bool, typer.Option("--no-tags", help="Only the times; needs no model.")
     ] = False,
@@ -45,9 +46,9 @@ def scenes(
     if source.suffix == ".toml":
         found = _of_sheet(source)
     elif no_tags:
-        found = _of_picture(source, spotting, messages)
+        found = _of_picture(source, spotting, cuts, messages)
     else:
-        found = _of_video(source, choice, spotting, messages)
+        found = _of_video(source, choice, spotting, cuts, messages)
     if no_tags:
         found = [{key: each[key] for key in TIMES} for each in found]
     if as_json:
@@ -62,11 +63,15 @@ def _of_sheet(path: Path) -> list[dict[str, Any]]:
     return [records.scene(each) for each in cuesheet.load(path).scenes]
 
 
-def _of_picture(video: Path, spotting: Spotting, messages: Messages) -> list[dict[str, Any]]:
+def _of_picture(
+    video: Path, spotting: Spotting, cuts: Path | None, messages: Messages
+) -> list[dict[str, Any]]:
+    from v2a_foley.media.probe import probe
     from v2a_foley.spotting import detect
 
+    how = spotting.settings(cuts, probe(video))
     with messages.progress() as progress:
-        times = detect(video, spotting.settings(), progress)
+        times = detect(video, how, progress)
     return [
         {"id": f"{number:03d}", "start": start, "end": end, "length": round(end - start, 6)}
         for number, (start, end) in enumerate(times, 1)
@@ -74,13 +79,12 @@ def _of_picture(video: Path, spotting: Spotting, messages: Messages) -> list[dic
 
 
 def _of_video(
-    video: Path, choice: ModelChoice, spotting: Spotting, messages: Messages
+    video: Path, choice: ModelChoice, spotting: Spotting, cuts: Path | None, messages: Messages
 ) -> list[dict[str, Any]]:
     from v2a_foley.media.probe import probe
     from v2a_foley.spotting import spot
 
-    probe(video)
-    how = spotting.settings()
+    how = spotting.settings(cuts, probe(video))
     models = choice.find()
     announce(models, choice.pack, messages)
     with tempfile.TemporaryDirectory() as folder, messages.progress() as progress:

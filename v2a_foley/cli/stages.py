@@ -11,6 +11,7 @@ from v2a_foley.cli import console, records
 from v2a_foley.cli.options import (
     AudioTrack,
     Beside,
+    CutList,
     Json,
     KeepOriginal,
     ModelChoice,
@@ -33,6 +34,7 @@ def spot(
     video: Video,
     choice: ModelChoice,
     spotting: Spotting,
+    cuts: CutList = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -57,10 +59,10 @@ def spot(
 
     if preset is not None:
         presets.find(preset)
-    probe(video)
+    info = probe(video)
     target = output or video.with_name(f"{video.stem}.cues.toml")
     check_output(target, [video], overwrite=overwrite)
-    how = spotting.settings()
+    how = spotting.settings(cuts, info)
     models = choice.find()
     announce(models, choice.pack, messages)
     with messages.progress() as progress:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -201,6 +202,28 @@ class SceneDetector:
         after = [look.change for look in self._looks[index + 1 :] if look.change > change / 10]
         moving = before[-_WINDOW:] + after[:_WINDOW]
         return not moving or change >= _STAND_OUT * self._threshold * sum(moving) / len(moving)
+
+
+class KnownScenes:
+    """Consumer in the detector's place, for scenes ``(start, end)`` that are known beforehand.
+
+    They may leave gaps between them; ``scenes`` is there after :meth:`finish`, without what is
+    past the video's end.
+    """
+
+    def __init__(self, scenes: Sequence[tuple[float, float]]) -> None:
+        self.cuts = sorted({bound for scene in scenes for bound in scene if bound > 0})
+        self.settled = math.inf
+        self.scenes: list[tuple[float, float]] = []
+        self._known = scenes
+
+    def add(self, frame: Frame) -> None:
+        """Learn nothing from a frame."""
+
+    def finish(self, duration: float) -> None:
+        self.scenes = [
+            (start, min(end, duration)) for start, end in self._known if start < duration
+        ]
 
 
 def _difference(a: NDArray[np.int16], b: NDArray[np.int16]) -> float:
