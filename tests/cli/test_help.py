@@ -33,10 +33,11 @@ def test_the_command_line_imports_nothing_heavy():
 
 def test_all_commands_are_there():
     assert {" ".join(path) for path in COMMANDS} == {
-        "", "run", "spot", "render", "deliver", "scenes", "doctor",
+        "", "run", "spot", "render", "deliver", "scenes", "review", "doctor",
         "models", "models list", "models info", "models check", "models pull", "models convert",
         "presets", "presets list", "presets show", "presets new", "presets check",
         "mapper", "mapper embed", "mapper train",
+        "batch", "batch run", "batch status", "batch failed", "batch report",
         "evaluate", "evaluate mapper", "evaluate sounds", "evaluate export",
     }  # fmt: skip
 
@@ -49,7 +50,7 @@ def test_every_command_explains_itself(cli: Cli, path: tuple[str, ...]):
     assert "Usage: " in long.stdout
 
 
-@pytest.mark.parametrize("path", [(), ("models",), ("presets",), ("mapper",), ("evaluate",)])
+@pytest.mark.parametrize("path", [(), ("models",), ("presets",), ("mapper",), ("evaluate",), ("batch",)])
 def test_a_group_alone_shows_its_help(cli: Cli, path: tuple[str, ...]):
     result = cli(*path)
     assert result.exit_code == 2

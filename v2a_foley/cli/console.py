@@ -82,6 +82,11 @@ def as_json(value: object) -> str:
     return json.dumps(_plain(value), indent=2, allow_nan=False)
 
 
+def json_line(value: object) -> str:
+    """As :func:`as_json`, on one line."""
+    return json.dumps(_plain(value), allow_nan=False)
+
+
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}

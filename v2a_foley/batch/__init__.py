@@ -1,0 +1,1 @@
+"""Many videos: planned, made by workers, recorded in a ledger that outlives any crash."""
