@@ -17,6 +17,7 @@ import numpy as np
 from v2a_foley.errors import MediaError
 from v2a_foley.media.audio import BLOCK, RATE, WAV_BYTES, Sound
 from v2a_foley.media.files import atomic, named
+from v2a_foley.media.meter import Loudness
 
 ORIGINATOR = "v2a-foley"
 DEPTH = 24  # bits
@@ -30,8 +31,7 @@ class Broadcast:
     """What a `bext` chunk states; its texts are ASCII, other characters become ``?``.
 
     ``reference`` tells this file from all others. ``time_reference``: samples from midnight to
-    the file's first. ``loudness`` in LUFS and ``true_peak`` in dBTP; not finite, or beyond what
-    the field holds, is not stated.
+    the file's first. A level that is not finite is not stated.
     """
 
     description: str
@@ -39,24 +39,34 @@ class Broadcast:
     time_reference: int
     made: datetime
     history: str
-    loudness: float = -math.inf
-    true_peak: float = -math.inf
+    loudness: Loudness
 
     def chunk(self) -> bytes:
         """The chunk's content; texts too long are cut."""
-        levels = (_hundredths(self.loudness), UNSET, _hundredths(self.true_peak), UNSET, UNSET)
-        return _BEXT.pack(
-            _ascii(self.description)[:256],
-            _ascii(ORIGINATOR),
-            _ascii(self.reference)[:32],
-            self.made.strftime("%Y-%m-%d").encode(),
-            self.made.strftime("%H:%M:%S").encode(),
-            self.time_reference,
-            2,
-            b"",  # no UMID
-            *levels,
-            b"",
-        ) + (_ascii(self.history) + b"\r\n")
+        read = self.loudness
+        levels = (read.integrated, read.range, read.true_peak)
+        levels += (read.momentary_max, read.short_term_max)
+        return (
+            _BEXT.pack(
+                _ascii(self.description)[:256],
+                _ascii(ORIGINATOR),
+                _ascii(self.reference)[:32],
+                self.made.strftime("%Y-%m-%d").encode(),
+                self.made.strftime("%H:%M:%S").encode(),
+                self.time_reference,
+                2,
+                b"",  # no UMID
+                *(_hundredths(level) for level in levels),
+                b"",
+            )
+            + self._history
+        )
+
+    @property
+    def _history(self) -> bytes:
+        """Of even length: libsndfile looks for the next chunk of an RF64 right behind it."""
+        line = _ascii(self.history) + b"\r\n"
+        return line + b"\0" * (len(line) % 2)
 
 
 def write_broadcast(path: Path, audio: Sound, about: Broadcast, *, overwrite: bool = False) -> None:

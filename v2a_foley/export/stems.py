@@ -15,7 +15,7 @@ from v2a_foley.cuesheet import CueSheet, Scene
 from v2a_foley.export.bwf import DEPTH, ORIGINATOR, Broadcast, write_broadcast
 from v2a_foley.export.timecode import Clock
 from v2a_foley.media.audio import RATE, Sound, length_of
-from v2a_foley.media.meter import integrated_loudness, true_peak_db
+from v2a_foley.media.meter import measure
 
 NEARLY = Fraction(1, 100)  # of a frame that may be missing at a handle's end: 0.4 ms
 
@@ -112,7 +112,6 @@ def _write(
         time_reference=at,
         made=datetime.now().astimezone(),
         history=f"{coding}; model pack {sheet.pack}",
-        loudness=integrated_loudness(audio),
-        true_peak=true_peak_db(audio),
+        loudness=measure([audio if audio.ndim == 2 else audio[:, np.newaxis]]),
     )
     write_broadcast(path, audio, about, overwrite=overwrite)
