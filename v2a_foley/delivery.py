@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from v2a_foley import provenance
-from v2a_foley.cuesheet import CueSheet, resolve
-from v2a_foley.errors import CueSheetError
+from v2a_foley.cuesheet import CueSheet, located, resolve
 from v2a_foley.export.handover import TRACK, HandOver, check_names
 from v2a_foley.finishing import Finished, finish
 from v2a_foley.media.files import check_output
@@ -70,7 +69,9 @@ def deliver(
     Raises InputError before any work for a bad output, CueSheetError for a missing video or
     stem, MediaError when decoding or muxing fails.
     """
-    info = _source(sheet)
+    sheet = located(sheet)
+    check_stems(sheet)
+    info = probe(sheet.video)
     handover = HandOver(stems, handles, tuple(timelines), sidecar)
     check_targets(sheet, info, output, handover, overwrite=overwrite)
     track = resolve(sheet, None, command_line=overrides)
@@ -117,17 +118,6 @@ def check_targets(
         if path.suffix.lower() == ".edl":
             check_rate(timeline_rate(info.rate), path)
     check_container(info, output)
-
-
-def _source(sheet: CueSheet) -> MediaInfo:
-    """The sheet's video, and every stem in its place."""
-    if not sheet.video.exists():
-        raise CueSheetError(
-            f"{sheet.path}: its video {sheet.video} is not there: put it back, or set 'path' under "
-            "[video] to where it is"
-        )
-    check_stems(sheet)
-    return probe(sheet.video)
 
 
 def _hand_over(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,4 +135,4 @@ def _existing(sheet: Path, video: Path) -> CueSheet:
             f"{sheet}: belongs to another video than {video} (or the video has changed): choose "
             "another --cue-sheet, or remove this one"
         )
-    return found
+    return replace(found, video=video)  # it may have moved

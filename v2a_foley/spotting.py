@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2a_foley import cache, frames, presets
-from v2a_foley.cuesheet import CueSheet, Scene, derive_seed, save
+from v2a_foley.cuesheet import CueSheet, Scene, derive_seed, fingerprint, save
 from v2a_foley.errors import MediaError
 from v2a_foley.frames import Frames
 from v2a_foley.media.probe import MediaInfo, probe
@@ -62,12 +61,6 @@ class Pass:
     scenes: list[tuple[float, float]]
     frames: Frames
     duration: float
-
-
-def fingerprint(video: Path) -> str:
-    """Key of a video's content: SHA-256 of the file."""
-    with video.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def detect(

@@ -151,10 +151,9 @@ def deliver(
     from v2a_foley.media.probe import probe
     from v2a_foley.pipeline import default_output
 
-    loaded = cuesheet.load(sheet)
+    loaded = cuesheet.located(cuesheet.load(sheet))
     target = output or default_output(loaded.video)
-    if loaded.video.exists():  # if not, the library says what to do
-        check_audio_track(probe(loaded.video), audio_track)
+    check_audio_track(probe(loaded.video), audio_track)
     with messages.progress() as progress:
         made = library_deliver(
             loaded, target, overrides=overrides, audio_track=audio_track,

@@ -19,9 +19,10 @@ from v2a_foley.cuesheet.document import (
 )
 from v2a_foley.cuesheet.reading import load, loads
 from v2a_foley.cuesheet.selection import scene_of, select
+from v2a_foley.cuesheet.video import fingerprint, located
 from v2a_foley.cuesheet.writing import dumps, save
 
 __all__ = [
-    "END_TOLERANCE", "MAX_SEED", "VERSION", "CueSheet", "Scene", "derive_seed", "dumps", "load",
-    "loads", "resolve", "save", "scene_of", "select",
+    "END_TOLERANCE", "MAX_SEED", "VERSION", "CueSheet", "Scene", "derive_seed", "dumps",
+    "fingerprint", "load", "loads", "located", "resolve", "save", "scene_of", "select",
 ]  # fmt: skip
