@@ -8,7 +8,7 @@ FOLDER = Path(__file__).parent
 
 
 def material(kind: str) -> list[Path]:
-    """The files of one kind: ``sounds``, ``pictures`` or ``clips``."""
+    """The files of one kind: ``sounds``, ``pictures``, ``clips`` or ``voices``."""
     found = sorted(path for path in (FOLDER / kind).iterdir() if path.is_file())
     assert found
     return found

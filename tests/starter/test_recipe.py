@@ -16,7 +16,7 @@ from v2a_foley.models.runtime import prepare
 prepare()
 
 from v2a_foley.starter.recipe import data, diffusion, latent, training, vision  # noqa: E402
-from v2a_foley.starter.recipe.judge import Judge, shares  # noqa: E402
+from v2a_foley.starter.recipe.judge import Judge, examples, shares  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_the_budget_counts_time_spent_before() -> None:
 
 
 def test_the_judge_knows_what_it_learned(items: list[data.Recording]) -> None:
-    judge = Judge(items, copies=4)
+    judge = Judge([item.label for item in items], examples(items, copies=4))
     rng = random.Random(3)
     ranks = [judge.rank(data.window(i.audio, i.label, rng), i.label) for i in items]
     first, fifth = shares(ranks)
@@ -127,7 +127,7 @@ def test_the_judge_knows_what_it_learned(items: list[data.Recording]) -> None:
 
 def test_material_is_credited() -> None:
     credited = (FOLDER / "CREDITS.tsv").read_text()
-    for kind in ("sounds", "pictures", "clips"):
+    for kind in ("sounds", "pictures", "clips", "voices"):
         for path in material(kind):
             assert f"{kind}/{path.name}\t" in credited
             if kind == "sounds":

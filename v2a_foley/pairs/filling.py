@@ -87,7 +87,7 @@ class Filling:
     ) -> None:
         self._target, self._models = target, models
         self._fps, self._window, self._shard = fps, window, shard
-        self._guard = Guard(models.clap.texts)
+        self._guard = Guard.of(models)
         marks = [record.content.partition("-") for record in target.records]
         self._media = {mark[0] for mark in marks} - {""}
         self._windows = {mark[2] for mark in marks}
@@ -264,7 +264,7 @@ def _record(source: Source, window: Window, content: str) -> Record:
         split=stretch.split,
         group=stretch.group,
         content=content,
-        silent=is_silent(window.sound),
+        silent=is_silent(window.sound, RATE),
     )
 
 
