@@ -23,7 +23,7 @@ RATES = {"24": 24, "25": 25, "29.97": Fraction(30_000, 1001), "23.976": Fraction
 BOUNDS = ((0, 31), (31, 57), (60, 90))
 """Frames of the scenes; nothing covers frames 57 to 60."""
 FRAMES = 96
-HANDLE = 0.25
+HANDLE = 0.26  # no whole number of frames at any rate
 CLICK = 0.3
 """Seconds after a scene's start at which its stem has its only loud sample."""
 
