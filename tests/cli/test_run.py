@@ -43,12 +43,16 @@ def test_run_as_json_and_again(cli: Cli, video: Path):
     assert first.exit_code == 0, first.stderr
     record = json.loads(first.stdout)
     assert record.keys() == {
-        "video", "cue_sheet", "output", "duration", "stems", "loudness", "pack", "preset", "seed",
-        "seconds", "scenes",
+        "video", "cue_sheet", "output", "duration", "stems", "timelines", "sidecar", "loudness",
+        "levelling", "pack", "preset", "seed", "seconds", "scenes",
     }  # fmt: skip
     assert (record["preset"], record["seed"], record["pack"]["name"]) == ("city", 3, "starter")
     assert record["seconds"].keys() == {"spot", "render", "deliver"}
     assert record["loudness"].keys() == {
+        "integrated", "range", "momentary_max", "short_term_max", "true_peak",
+    }  # fmt: skip
+    assert record["loudness"]["integrated"] == pytest.approx(-23.0, abs=0.5)
+    assert record["levelling"].keys() == {
         "before", "after", "gain_db", "true_peak_db", "limited", "note",
     }  # fmt: skip
     assert [Path(each).name for each in record["stems"]] == ["001.wav", "002.wav", "track.wav"]
@@ -87,7 +91,9 @@ def test_the_stages_one_at_a_time(cli: Cli, video: Path):
     assert [each["cached"] for each in json.loads(again.stdout)["scenes"]] == [True, True]
     delivered = cli("deliver", "clip.cues.toml", "--mode", "mix", "--loudness", "none", "--json")
     record = json.loads(delivered.stdout)
-    assert record.keys() == {"cue_sheet", "output", "duration", "stems", "loudness"}
+    assert record.keys() == {
+        "cue_sheet", "output", "duration", "stems", "timelines", "sidecar", "loudness", "levelling",
+    }  # fmt: skip
     assert Path(record["output"]).name == "clip.foley.mp4"
     assert Path(record["output"]).is_file()
 

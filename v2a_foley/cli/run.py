@@ -181,6 +181,8 @@ def _plan(
         "size": [info.width, info.height],
         "rate": float(info.rate),
         "audio_tracks": len(info.audio),
+        "audio_track": job.audio_track,
+        "keep_original": job.keep_original,
         "output": job.target,
         "cue_sheet": job.cue_sheet,
         "cue_sheet_exists": job.spotted,
@@ -198,6 +200,7 @@ def _in_words(plan: dict[str, Any]) -> dict[str, object]:
     width, height = plan["size"]
     picture = f"{plan['duration']:.3f} s, {width}x{height}, {plan['rate']:.6g} fps"
     tracks = plan["audio_tracks"]
+    kept = " (kept behind the new one)" if plan["keep_original"] and tracks else ""
     sheet = plan["cue_sheet"] or "none kept"
     stated = [
         f"{section}.{key} = {'none' if value is None else value}"
@@ -207,7 +210,7 @@ def _in_words(plan: dict[str, Any]) -> dict[str, object]:
     commercial = "" if plan["pack"]["commercial"] else " (not for commercial use)"
     return {
         "video": plan["video"],
-        "picture": f"{picture}, {tracks} audio track{'' if tracks == 1 else 's'}",
+        "picture": f"{picture}, {tracks} audio track{'' if tracks == 1 else 's'}{kept}",
         "output": plan["output"],
         "cue sheet": f"{sheet} (exists: is used as it is)" if plan["cue_sheet_exists"] else sheet,
         "stems": f"{plan['stems'] or 'none'}{' with handles' if plan['handles'] else ''}",
