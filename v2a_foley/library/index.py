@@ -195,6 +195,9 @@ class Index:
 
     def put_folder(self, path: Path, name: str, licence: str) -> Folder:
         """Note a folder, or another name or licence of one."""
+        known = next((each for each in self.folders() if each.path == path), None)
+        if known and (known.name, known.licence) == (name, licence):
+            return known
         with self._writing():
             self._db.execute(
                 "INSERT INTO folders (path, name, licence) VALUES (?, ?, ?) "

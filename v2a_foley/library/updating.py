@@ -14,7 +14,7 @@ import numpy as np
 
 from v2a_foley.errors import FoleyError, InputError, MediaError
 from v2a_foley.library.index import Entry, File, Folder, Index
-from v2a_foley.library.scanning import Licences, scan
+from v2a_foley.library.scanning import Licences, Scan, scan
 from v2a_foley.library.shaping import is_silent, sounding
 from v2a_foley.media.files import named
 from v2a_foley.models.packs import sha256
@@ -72,7 +72,7 @@ class _Update:
         return self._report
 
     def _folder(self, folder: Folder, base: float, part: float) -> None:
-        found = scan(folder.path)
+        found = scan(folder.path) if folder.path.is_dir() else Scan()
         for where, reason in found.failed:
             self._fail(where, reason)
         licences = Licences(folder.path, folder.licence)
@@ -146,7 +146,7 @@ class _Update:
         spans, made, seconds = [], [], 0.0
         for start, wave in windows(path):
             seconds = start + len(wave) / RATE
-            if len(wave) < _SHORTEST * RATE or is_silent(wave, RATE):
+            if len(wave) < (_REST if start else _SHORTEST) * RATE or is_silent(wave, RATE):
                 continue
             part = sounding(wave, RATE)
             embedding = self._models.clap.sounds([wave[part]], RATE)[0]
@@ -204,5 +204,5 @@ def windows(path: Path) -> Iterator[tuple[float, np.ndarray]]:
                 wave = np.concatenate(held)
                 yield start / RATE, wave[:whole]
                 held, size, start = [wave[whole:]], size - whole, start + whole
-    if size >= _REST * RATE or not start:
-        yield start / RATE, np.concatenate(held) if held else np.zeros(0, np.float32)
+    if size:
+        yield start / RATE, np.concatenate(held)
