@@ -218,6 +218,21 @@ def test_delivered_stems_carry_the_same_treatment(
     assert soundfile.info(tmp_path / "stems" / "001.wav").channels == 1
 
 
+def test_stems_of_a_limited_programme_do_not_clip(
+    tmp_path: Path, videos: Mapping[str, Path]
+) -> None:
+    sheet, notes = sheet_of(tmp_path, videos[".mkv"]), Notes()
+    overrides = {"mix": {"target": "streaming"}}
+    made = deliver(
+        sheet, tmp_path / "f.mkv", overrides=overrides, stems=tmp_path / "stems", progress=notes
+    )
+    largest = [np.sort(np.abs(soundfile.read(path)[0]))[-2:] for path in made.stems[:-1]]
+    assert made.levelling.limited
+    assert max(peak for _, peak in largest) > 0.9
+    assert max(second for second, _ in largest) < 1 - 2**-20  # flat tops have many of them
+    assert re.search(r"stems: \d+\.\d dB below the programme", "\n".join(notes))
+
+
 def test_muted_scenes_are_silent_and_need_no_stem(
     tmp_path: Path, videos: Mapping[str, Path]
 ) -> None:

@@ -14,7 +14,7 @@ from v2a_foley.finishing import Finished, finish
 from v2a_foley.media.files import check_output
 from v2a_foley.media.probe import MediaInfo, probe
 from v2a_foley.presets import Overrides, Preset
-from v2a_foley.programme import check_stems, check_track, programme, treated_stem
+from v2a_foley.programme import check_stems, check_track, programme, stem_gain_db, treated_stem
 from v2a_foley.progress import SILENT, Progress
 from v2a_foley.stems import stem_path
 
@@ -78,10 +78,9 @@ def deliver(
     check_track(track.mix, info, audio_track)
     settings = [resolve(sheet, scene, command_line=overrides) for scene in sheet.scenes]
     progress.stage("deliver", 0.0)
-    mixed = programme(sheet, settings, track.mix, info, audio_track=audio_track, progress=progress)
-    progress.stage("deliver", 0.5)
     finished = finish(
-        mixed, track.mix, info, output, keep_original=keep_original,
+        programme(sheet, settings, track.mix, info, audio_track=audio_track, progress=progress),
+        track.mix, info, output, keep_original=keep_original,
         metadata={"comment": provenance.comment(sheet)}, overwrite=overwrite, progress=progress,
     )  # fmt: skip
     stem_files = _hand_over(handover, sheet, info, settings, track, finished, output, progress)
@@ -143,7 +142,13 @@ def _hand_over(
         progress.note(f"{info.path.name}: {note}")
     cuts: tuple[Cut, ...] = ()
     if handover.track is not None:
-        cuts = tuple(_write_stems(handover, sheet, settings, clock, finished.levelling.gain_db))
+        wanted = finished.levelling.gain_db
+        gain_db = stem_gain_db(sheet, settings, wanted)
+        if gain_db < wanted:
+            progress.note(
+                f"stems: {wanted - gain_db:.1f} dB below the programme, so as not to clip"
+            )
+        cuts = tuple(_write_stems(handover, sheet, settings, clock, gain_db))
         write_track(sheet, handover.track, finished.audio, clock, overwrite=True)
     muted = track.mix.mode == "replace"
     timeline = Timeline(info, clock, clock.frame(sheet.duration), cuts, muted)
@@ -160,7 +165,7 @@ def _hand_over(
 def _write_stems(
     handover: HandOver, sheet: CueSheet, settings: list[Preset], clock: Clock, gain_db: float
 ) -> Iterator[Cut]:
-    """Write each scene that is heard, at the level it has in the programme."""
+    """Write each scene that is heard."""
     from v2a_foley.export.stems import cut_stem, write_stem
 
     gain = 10 ** (gain_db / 20)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from v2a_foley.media.meter import Loudness
 
 TRIES = 4  # times that a lossy coder's peaks are met by coding again
-NEAR = 0.2  # LU a coder may change the loudness by
+NEAR = 0.35  # LU a coder may change the loudness by
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ def finish(
     """
     from v2a_foley.media.mux import mux
 
+    progress.stage("deliver", 0.5)
     with scratch(output, ".wav") as wav:
         level = _Level(mixed, mix, wav, output)
         muxed = mux(

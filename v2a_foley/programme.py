@@ -92,6 +92,21 @@ def treated_stem(sheet: CueSheet, scene: Scene, mix: Mix) -> tuple[Sound, float]
     return strip.apply(audio, mix, handle=handle), handle
 
 
+def stem_gain_db(sheet: CueSheet, settings: Sequence[Preset], gain_db: float) -> float:
+    """The gain that all stems bear together: ``gain_db``, or less where one would clip.
+
+    In the programme its limiter keeps a stem from that, but it is nothing that stems carry.
+    """
+    from v2a_foley.media.meter import amplitude_db
+
+    heard = [pair for pair in zip(sheet.scenes, settings, strict=True) if sheet.sounds(pair[0])]
+    peaks = (
+        float(abs(treated_stem(sheet, scene, preset.mix)[0]).max(initial=0.0))
+        for scene, preset in heard
+    )
+    return min(gain_db, -amplitude_db(max(peaks, default=0.0)))
+
+
 def _stems(sheet: CueSheet, heard: Sequence[tuple[Scene, Preset]]) -> Iterator[Stem]:
     """Read the scenes' stems one after the other."""
     from v2a_foley.media.mix import Stem
@@ -115,9 +130,9 @@ def _with_original(
         return foley
     import numpy as np
 
-    original = to_stereo(read_audio(info, track=audio_track))
-    spare = len(foley) - len(original)
-    original = np.pad(original[: len(foley)], ((0, max(0, spare)), (0, 0)))
+    original = to_stereo(read_audio(info, track=audio_track))[: len(foley)]
+    if spare := len(foley) - len(original):
+        original = np.pad(original, ((0, spare), (0, 0)))
     if mode is MixMode.DUCK:
         return combine(foley, original, mode, duck=duck_under(foley, original, mix.duck_db))
     return combine(foley, original, mode)
