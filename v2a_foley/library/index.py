@@ -296,13 +296,14 @@ class Index:
         try:
             yield
         except sqlite3.DatabaseError as error:
+            reason = " ".join(str(error).split())
             if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
                 raise InputError(
-                    f"{self._path}: the sound library cannot be used ({error}); see that no other "
+                    f"{self._path}: the sound library cannot be used ({reason}); see that no other "
                     "program holds it, that it may be written, and that the disk has room"
                 ) from None
             raise InputError(
-                f"{self._path}: the sound library is damaged ({error}): delete the folder "
+                f"{self._path}: the sound library is damaged ({reason}): delete the folder "
                 f"{self._folder} and add your sound folders again"
             ) from None
 
