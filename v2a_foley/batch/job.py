@@ -24,6 +24,7 @@ class Job:
     overrides: dict[str, Any] = field(default_factory=dict)
     spotting: dict[str, Any] = field(default_factory=dict)
     audio_track: int = 0
+    keep_original: bool = False
 
     def models(self) -> Models:
         """The models, none loaded yet."""

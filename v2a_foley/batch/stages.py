@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from v2a_foley import cuesheet, frames, presets
 from v2a_foley.batch.job import Job, Task
+from v2a_foley.batch.sidecars import anywhere
 from v2a_foley.cuesheet import CueSheet, Scene
 from v2a_foley.errors import CueSheetError, FoleyError
-from v2a_foley.presets import Overrides
 
 if TYPE_CHECKING:
     from v2a_foley.delivery import Delivery
@@ -109,8 +109,9 @@ def delivered(task: Task, job: Job, sheet: CueSheet) -> Delivery:
     from v2a_foley.delivery import deliver
 
     made = deliver(
-        sheet, task.made, overrides=job.overrides, audio_track=job.audio_track, overwrite=True
-    )
+        sheet, task.made, overrides=job.overrides, audio_track=job.audio_track,
+        keep_original=job.keep_original, overwrite=True,
+    )  # fmt: skip
     for left in Path(task.folder).iterdir():
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
@@ -162,20 +163,13 @@ def _moved(sheet: CueSheet, folder: Path) -> CueSheet:
     def preset(name: str) -> str:
         return str((folder / name).absolute()) if name.endswith(".toml") else name
 
-    def settings(stated: Overrides) -> Overrides:
-        reference = stated.get("generation", {}).get("reference")
-        if not reference:
-            return stated
-        where = str((folder / str(reference)).absolute())
-        return presets.merge(stated, {"generation": {"reference": where}})
-
     def scene(each: Scene) -> Scene:
-        return replace(each, preset=preset(each.preset), overrides=settings(each.overrides))
+        return replace(each, preset=preset(each.preset), overrides=anywhere(each.overrides, folder))
 
     return replace(
         sheet,
         preset=preset(sheet.preset) if sheet.preset else None,
-        defaults=settings(sheet.defaults),
+        defaults=anywhere(sheet.defaults, folder),
         scenes=tuple(scene(each) for each in sheet.scenes),
     )
 

@@ -17,6 +17,7 @@ from v2a_foley.cli.options import (
     AUTO,
     AudioTrack,
     Json,
+    KeepOriginal,
     ModelChoice,
     Overwrite,
     PresetName,
@@ -193,6 +194,7 @@ def run(
     spotting: Spotting,
     overrides: Annotated[Overrides, settings("generation", "timing", "mix")],
     audio_track: AudioTrack = 0,
+    keep_original: KeepOriginal = False,
     workers: Workers,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at all files and show the plan; writes nothing.")
@@ -207,6 +209,7 @@ def run(
     """
     from v2a_foley.batch.job import Job
     from v2a_foley.batch.running import batch, preview
+    from v2a_foley.batch.sidecars import anywhere
     from v2a_foley.cli.overview import Lines, overview
 
     workers.check()
@@ -218,9 +221,10 @@ def run(
         mapper=str(choice.mapper.absolute() if models.mapper_path else choice.mapper)
         if choice.mapper else None,
         device=choice.device,
-        overrides=_anywhere(overrides),
+        overrides=anywhere(overrides, Path()),
         spotting=asdict(how),
         audio_track=audio_track,
+        keep_original=keep_original,
     )  # fmt: skip
     if dry_run:
         plan = preview(order, job, models, Lines(messages, False))
@@ -303,15 +307,6 @@ def _shard(text: str | None) -> Shard:
     if shard is None or not 1 <= shard.number <= shard.count:
         raise InputError(f"--shard must be like 3/8, the first is 1/8, not {text!r}")
     return shard
-
-
-def _anywhere(overrides: Overrides) -> dict[str, dict[str, Any]]:
-    """Overrides whose path holds from any folder."""
-    plain = {section: dict(values) for section, values in overrides.items()}
-    reference = plain.get("generation", {}).get("reference")
-    if reference:
-        plain["generation"]["reference"] = str(Path(str(reference)).absolute())
-    return plain
 
 
 def _show(plan: Plan, messages: Messages, as_json: bool) -> None:
