@@ -12,7 +12,7 @@ from tests.media.made import lavfi
 from tests.rights import bound
 from v2a_foley.errors import FoleyError, InputError, MediaError
 from v2a_foley.media.ffmpeg import run
-from v2a_foley.media.files import atomic, check_output, part_name
+from v2a_foley.media.files import atomic, check_output, part_name, scratch
 
 CHECK_OUTPUT = """\
 import sys
@@ -29,6 +29,13 @@ except InputError as error:
 def fail_in(target: Path, error: BaseException) -> None:
     """Write half a file, then fail."""
     with atomic(target, overwrite=True) as part:
+        part.write_bytes(b"half")
+        raise error
+
+
+def fail_in_scratch(target: Path, error: BaseException) -> None:
+    """Write half of something for ``target``, then fail."""
+    with scratch(target, ".wav") as part:
         part.write_bytes(b"half")
         raise error
 
@@ -53,6 +60,37 @@ def test_error_leaves_nothing_and_keeps_the_old_file(
         fail_in(target, error())
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_folders_made_for_a_file_that_failed_go_again(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    for name in ("new", "old/new"):
+        with pytest.raises(ValueError, match="stop"):
+            fail_in(tmp_path / name / "below" / "film.mp4", ValueError("stop"))
+    assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+
+
+def test_a_folder_that_others_use_stays(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="nothing was"), atomic(tmp_path / "new" / "film.mp4"):
+        (tmp_path / "new" / "other.mp4").touch()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["other.mp4"]
+
+
+def test_scratch_is_gone_in_the_end_and_its_errors_name_the_target(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "film.mp4"
+    with scratch(target, ".wav") as part:
+        assert part == target.with_name(".film.part.wav")
+        part.write_bytes(b"sound")
+        target.write_bytes(b"film")
+    assert list(target.parent.iterdir()) == [target]
+    for error, words in (
+        (OSError(errno.ENOSPC, "full"), "disk is full"),
+        (OSError(errno.EIO, "Input/output error"), "cannot be written"),
+    ):
+        with pytest.raises(MediaError, match=rf"film\.mp4: .*{words}") as caught:
+            fail_in_scratch(target, error)
+        assert ".part" not in str(caught.value)
+    assert list(target.parent.iterdir()) == [target]
 
 
 def test_nothing_written_is_an_error(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from v2a_foley.errors import InputError, MediaError
 from v2a_foley.media.audio import read_audio, write_wav
 from v2a_foley.media.containers import check_container
 from v2a_foley.media.mux import mux
-from v2a_foley.media.probe import probe
+from v2a_foley.media.probe import MediaInfo, probe
 
 VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "12")
 UNEVEN = picture() + ",select='not(mod(n,5))+eq(n,1)+eq(n,27)+eq(n,33)'"
@@ -277,6 +277,23 @@ def test_sound_comes_through_whole(tmp_path: Path, wav: Path) -> None:
     mux(info, wav, tmp_path / "film.mkv")
     back = read_audio(probe(tmp_path / "film.mkv"))
     np.testing.assert_allclose(back, audio, atol=2**-23)
+
+
+def test_a_file_that_is_not_accepted_is_written_again(tmp_path: Path, wav: Path) -> None:
+    info = probe(make(tmp_path / "plain.mkv", *SOURCES["plain.mkv"]))
+    film, seen = tmp_path / "film.mkv", []
+
+    def accept(result: MediaInfo) -> bool:
+        assert not film.exists()
+        seen.append(float(np.abs(read_audio(result)).max()))
+        write_wav(wav, noise(2.0, level=0.001), overwrite=True)
+        return len(seen) == 3
+
+    mux(info, wav, film, accept=accept)
+    assert seen[0] > 0.5
+    assert max(seen[1:]) < 0.01
+    assert frame_hashes(film) == frame_hashes(tmp_path / "plain.mkv")
+    assert np.abs(read_audio(probe(film))).max() == pytest.approx(seen[-1])
 
 
 def test_progress_and_interrupt(tmp_path: Path, wav: Path) -> None:
