@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks spot|run|deliver|memory|foundation|generation|embed|mapper``"""
+"""``python -m tests.benchmarks NAME``: one of the figures in the README."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-NAMES = ("spot", "run", "deliver", "memory", "foundation", "generation", "embed", "mapper")
+NAMES = (
+    "spot", "run", "deliver", "memory", "foundation", "generation", "embed", "mapper", "library",
+)  # fmt: skip
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
