@@ -8,7 +8,7 @@ import pytest
 from tests.media.made import noise
 from v2a_foley.errors import InputError
 from v2a_foley.media.audio import RATE, Sound
-from v2a_foley.media.mix import Duck, MixMode, Stem, assemble, combine
+from v2a_foley.media.mix import Duck, MixMode, Stem, assemble, combine, duck_under
 
 
 def noise_stem(start: float, end: float, handle: float, seed: int) -> Stem:
@@ -139,10 +139,42 @@ def test_ducking_by_the_depth_while_the_original_is_loud() -> None:
     duck = Duck(threshold_db=-40.0, depth_db=9.0, attack=0.02, release=0.2)
     rest = combine(foley, original, MixMode.DUCK, duck=duck) - original
     change = levels_db(rest, 0.1) - levels_db(foley, 0.1)
-    np.testing.assert_allclose(change[:20], 0.0, atol=0.05)  # until it starts
-    np.testing.assert_allclose(change[21:40], -9.0, atol=0.2)
+    np.testing.assert_allclose(change[:19], 0.0, atol=0.05)  # until just before it starts
+    np.testing.assert_allclose(change[20:39], -9.0, atol=0.2)
     np.testing.assert_allclose(change[46:], 0.0, atol=0.2)  # after the release
     assert np.abs(np.diff(change)).max() <= 9.1
+
+
+def speech(level: float, loud: Sound) -> Sound:
+    """Eight sentences of syllables that differ by 12 dB; ``loud`` marks when one sounds."""
+    rng, audio, at = np.random.default_rng(0), noise(len(loud) / RATE, 3e-5, seed=5), RATE
+    time = np.arange(round(0.15 * RATE)) / RATE
+    syllable = np.hanning(len(time)) * sum(
+        np.sin(2 * np.pi * 150 * h * time) / h for h in range(1, 9)
+    )
+    for _ in range(8):
+        for _ in range(10):
+            part = slice(at, at + len(time))
+            audio[part] += (level * 10 ** (rng.uniform(-12, 0) / 20) * syllable)[:, np.newaxis]
+            loud[part] = True
+            at += len(time) + round(rng.uniform(0, 0.05) * RATE)
+        at += RATE
+    return audio
+
+
+@pytest.mark.parametrize("level", [0.2, 0.02])
+def test_speech_stays_intelligible_over_ducked_foley(level: float) -> None:
+    loud = np.zeros(25 * RATE, bool)
+    original, foley = speech(level, loud), noise(25.0, 0.05)
+    duck = duck_under(foley, original, 12.0)
+    rest = combine(foley, original, MixMode.DUCK, duck=duck) - original
+
+    def power(audio: Sound, where: Sound) -> float:
+        return 10 * np.log10(np.square(audio[where], dtype=np.float64).mean())
+
+    assert power(original, loud) - power(rest, loud) > 12.0
+    pause = levels_db(rest, 0.1)[: round(0.9 * 10)]
+    np.testing.assert_allclose(pause, levels_db(foley, 0.1)[: len(pause)], atol=0.2)
 
 
 def test_ducking_leaves_foley_alone_under_the_threshold() -> None:

@@ -19,8 +19,8 @@ from v2a_foley.media.meter import integrated_loudness
 MICRO = 0.005  # seconds of the shortest crossfade: too short to hear, long enough not to click
 EDGE = 0.010  # seconds of fade at the programme's start and end
 HUM = np.float32(1e-6)  # -120 dBFS, heard by nobody: only the gate's key has it
-BELOW_SPEECH = 10.0  # dB below a speaker's loudness that still is speech
-QUIET = -50.0  # dBFS of the loudest room noise that foley need not step back for
+BELOW_SPEECH = 15.0  # dB below a speaker's loudness that still is speech
+QUIET = -55.0  # dBFS of the loudest room noise that foley need not step back for
 MOST_DUCKING = 24.0  # dB that foley steps back in addition, for originals that are too quiet
 SLACK = 0.010  # seconds a stem may be longer or shorter than its scene and handles
 
@@ -57,8 +57,9 @@ class MixMode(StrEnum):
 class Duck:
     """How the foley steps back: by ``depth_db`` while the original's level is over the threshold.
 
-    The level is the original's RMS in dBFS; attack and release are in seconds. :func:`duck_under`
-    makes both fit an original.
+    The level is the original's RMS in dBFS; attack and release are in seconds. The foley begins
+    to step back two attacks before the original is loud, so that no word loses its beginning.
+    :func:`duck_under` makes threshold and depth fit an original.
     """
 
     threshold_db: float = -40.0
@@ -205,8 +206,8 @@ def combine(
 def duck_under(foley: Sound, original: Sound, depth_db: float) -> Duck:
     """How the foley has to step back to leave the original's speech intelligible.
 
-    What counts as loud is judged by the original's own loudness, whose pauses lie some 10 dB
-    below; noise under -50 LUFS is never loud. Foley that is louder than the original steps back
+    What counts as loud is judged by the original's own loudness: soft syllables lie some 15 dB
+    below it; noise under -55 dBFS is never loud. Foley that is louder than the original steps back
     by the difference more, so that ``depth_db`` lies between the two whatever their levels are.
     """
     loudness, level = integrated_loudness(foley), integrated_loudness(original)
@@ -226,7 +227,8 @@ def _ducked(foley: Sound, original: Sound, duck: Duck) -> Sound:
         raise InputError("duck: depth_db must be 0 or more, attack and release more than 0")
     share = np.float32(1 - 10 ** (-duck.depth_db / 20))
     out, position = foley + original, 0
-    for piece in pipe(_gate(duck), subject="ducking", feed=_side_by_side(foley, original)):
+    early = length_of(2 * duck.attack)
+    for piece in pipe(_gate(duck), subject="ducking", feed=_side_by_side(foley, original, early)):
         in_the_way = np.frombuffer(piece, "<f4").reshape(-1, 2)
         out[position : position + len(in_the_way)] -= share * in_the_way
         position += len(in_the_way)
@@ -244,7 +246,7 @@ def _gate(duck: Duck) -> object:
         threshold=min(10 ** (duck.threshold_db / 20), 1.0),
         attack=1000 * duck.attack,
         release=1000 * duck.release,
-        ratio=4,
+        ratio=20,
         range=0,
         detection="rms",
         link="maximum",
@@ -252,8 +254,12 @@ def _gate(duck: Duck) -> object:
     return gated.output("pipe:1", format="f32le", acodec="pcm_f32le")
 
 
-def _side_by_side(foley: Sound, original: Sound) -> Iterator[bytes]:
+def _side_by_side(foley: Sound, original: Sound, early: int) -> Iterator[bytes]:
+    """Yield the foley with its key, which is the original some samples early."""
     # The gate takes a key of exact zeros for no key and stands open: HUM keeps it shut.
     for start in range(0, len(foley), BLOCK):
-        part = slice(start, start + BLOCK)
-        yield np.hstack([foley[part], original[part] + HUM]).astype("<f4").tobytes()
+        piece = foley[start : start + BLOCK]
+        key = np.full_like(piece, HUM)
+        ahead = original[start + early : start + early + len(piece)]
+        key[: len(ahead)] += ahead
+        yield np.hstack([piece, key]).astype("<f4").tobytes()
