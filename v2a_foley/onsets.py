@@ -16,6 +16,9 @@ APART = 0.09  # seconds; nearer onsets are one
 
 STILL = 0.03  # full scales a second; a picture that changes less does not move
 TWOFOLD = 0.7  # log of how much more must move at an event than before it
+GAP = 0.12  # seconds without motion that may be repeated frames
+ABRUPT = 0.13  # seconds in which a sudden rise is over
+LONGEST = 0.4  # seconds that the top of a rise may last to be one moment
 SLOWEST = 0.6  # seconds; motion that takes longer to grow is no event
 
 
@@ -91,27 +94,47 @@ def of_motion(times: np.ndarray, motion: np.ndarray) -> np.ndarray:
     """
     if len(motion) < 3:
         return np.zeros(0)
-    curve = _filled(np.asarray(motion, np.float64))
+    gap = 2 if np.median(np.diff(times)) < GAP / 2 else 1
+    curve = _filled(_without_grain(times, np.asarray(motion, np.float64)), gap)
     heights = np.log(curve + STILL)
-    noise = 1.4826 * float(np.median(np.abs(np.diff(heights)))) / 2**0.5
-    found = []
-    for valley, peak in _rises(heights, max(TWOFOLD, 5 * noise)):
-        share = (curve[valley : peak + 1] - curve[valley]) / (curve[peak] - curve[valley])
-        low = valley + int(np.flatnonzero(share <= 0.3)[-1])
-        most = valley + int(np.argmax(share >= 0.7))
-        top = valley + int(np.argmax(share >= 0.9))
-        if times[top] - times[low] <= SLOWEST:
-            sudden = most - low <= 2 or share[low + 1 - valley] >= share[low - valley] + 0.3
-            at = low + 1 if sudden else top
-            found.append((times[at - 1] + times[at]) / 2)  # it happened between two frames
-    return np.array(found, np.float64)
+    noise = 1.4826 * float(np.median(np.abs(np.diff(heights, 2)))) / 6**0.5
+    found = [
+        _when(times, curve, valley, peak)
+        for valley, peak in _rises(heights, max(TWOFOLD, 5 * noise))
+    ]
+    return np.array([time for time in found if time is not None], np.float64)
 
 
-def _filled(curve: np.ndarray) -> np.ndarray:
-    """The curve without gaps of one or two values: repeated frames, a ball as it turns round."""
-    padded = np.pad(curve, 2, mode="edge")
+def _when(times: np.ndarray, curve: np.ndarray, valley: int, peak: int) -> float | None:
+    """When a rise happens: its beginning if it is sudden, the middle of its top if it is not."""
+    share = (curve - curve[valley]) / (curve[peak] - curve[valley])
+    low = valley + int(np.flatnonzero(share[valley : peak + 1] <= 0.3)[-1])
+    top = valley + int(np.argmax(share[valley:] >= 0.9))
+    step = 6 * float(times[low + 1] - times[low])
+    if times[top] - times[low] > SLOWEST:
+        return None
+    if times[top] - times[low] < ABRUPT or share[low + 1] - share[low] > max(0.4, step):
+        return float(times[low] + times[low + 1]) / 2  # it happened between two frames
+    if peak == len(curve) - 1:  # cut off before its top
+        return None
+    over = np.flatnonzero((share < 0.9) & (np.arange(len(share)) > peak))
+    last = int(over[0]) - 1 if len(over) else peak
+    middle = last if times[last] - times[top] < LONGEST else top
+    return float(times[top - 1] + times[middle]) / 2
+
+
+def _without_grain(times: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """The curve less what changes from any frame to the next, however far they are apart."""
+    apart = np.diff(times, prepend=2 * times[0] - times[1])
+    change = motion * apart
+    return np.maximum(change - np.percentile(change, 10), 0.0) / apart
+
+
+def _filled(curve: np.ndarray, most: int) -> np.ndarray:
+    """The curve without gaps of ``most`` values: repeated frames, a ball as it turns round."""
+    padded = np.pad(curve, most, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view
-    return windows(windows(padded, 3).max(1), 3).min(1)
+    return windows(windows(padded, most + 1).max(1), most + 1).min(1)
 
 
 def _rises(curve: np.ndarray, least: float) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ import numpy as np
 from v2a_foley import onsets
 from v2a_foley.frames import Frames
 
+NEAR_CUT = 0.1  # seconds; nearer to a cut, frames are often blends of two scenes
 ALIGNED = 0.03  # seconds of mean offset at which a shift alone is good enough
 PAD = 0.25  # seconds of silence that a shift may put at either end
 BEFORE = 0.025  # seconds before its onset from which an event is cut
@@ -44,7 +45,8 @@ def picture_events(frames: Frames, start: float, end: float) -> np.ndarray:
 
     motion = without_cuts(frames.motion_times, frames.motion, (start, end))
     inside = (frames.motion_times >= start) & (frames.motion_times < end)
-    return onsets.of_motion(frames.motion_times[inside], motion[inside]) - start
+    found = onsets.of_motion(frames.motion_times[inside], motion[inside])
+    return found[(found >= start + NEAR_CUT) & (found <= end - NEAR_CUT)] - start
 
 
 def offset(wave: np.ndarray, rate: int, events: np.ndarray) -> float | None:

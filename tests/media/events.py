@@ -44,10 +44,10 @@ def _jolts(times: Sequence[float], seconds: float) -> str:
 
 
 def _bounces(times: Sequence[float], seconds: float) -> str:
-    """A ball that is thrown from the floor again and again, higher the longer it takes."""
+    """A ball that is thrown from the floor again and again, the higher the longer it flies."""
     height = "0"
     for start, end in pairwise([times[0] - 0.8, *times, seconds + 0.5]):
-        shape = f"{min(190, 400 * (end - start) ** 2):.1f}*4*(t-{start:.4f})*({end:.4f}-t)"
+        shape = f"{min(150, 150 * (end - start) ** 2):.1f}*4*(t-{start:.4f})*({end:.4f}-t)"
         shape += f"/{(end - start) ** 2:.5f}"
         height = f"if(between(t,{start:.4f},{end:.4f}),{shape},{height})"
     return f"[0:v][1:v]overlay=x=140:y='200-max(0,{height})'"
