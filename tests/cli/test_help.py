@@ -37,6 +37,8 @@ def test_all_commands_are_there():
         "models", "models list", "models info", "models check", "models pull", "models convert",
         "presets", "presets list", "presets show", "presets new", "presets check",
         "mapper", "mapper embed", "mapper train",
+        "cue", "cue show", "cue set", "cue unset", "cue split", "cue merge", "cue move",
+        "cue mute", "cue unmute", "cue solo", "cue unsolo", "cue pick", "cue reroll", "cue relink",
         "library", "library add", "library refresh", "library list", "library info",
         "library search", "library remove",
         "batch", "batch run", "batch status", "batch failed", "batch report",

@@ -51,7 +51,7 @@ def test_each_level_goes_before_the_next(path: Path, user_dir: Path):
     assert steps(full, user_config=config) == 3
     (user_dir / "city.toml").write_text("")
     assert steps(full, user_config=config) == 2
-    assert steps(full) == 20
+    assert steps(full) == 15
     (user_dir / "default.toml").write_text("[generation]\nsteps = 1\n")
     assert steps(full) == 1
     assert steps(full, user_config=config) == 2

@@ -11,6 +11,7 @@ import typer
 from v2a_foley.cli import (
     batch,
     console,
+    cue,
     doctor,
     embedding,
     evaluate,
@@ -34,6 +35,7 @@ app = typer.Typer(
 _batch = typer.Typer(
     cls=batch.Batch, no_args_is_help=True, help="Many videos: INPUTS... -o DIR, as in 'run'."
 )
+_cue = typer.Typer(no_args_is_help=True, help="Change a cue sheet, scene by scene.")
 _evaluate = typer.Typer(no_args_is_help=True, help="How good mappers and sounds are.")
 _library = typer.Typer(no_args_is_help=True, help="One's own recordings as a source of sound.")
 _mapper = typer.Typer(no_args_is_help=True, help="A mapper of one's own.")
@@ -67,6 +69,20 @@ register(app, stages.render, "render")
 register(app, stages.deliver, "deliver")
 register(app, scenes.scenes, "scenes")
 register(app, review.review, "review")
+app.add_typer(_cue, name="cue")
+register(_cue, cue.show, "show")
+register(_cue, cue.set_values, "set")
+register(_cue, cue.unset, "unset")
+register(_cue, cue.split, "split")
+register(_cue, cue.merge, "merge")
+register(_cue, cue.move, "move")
+register(_cue, cue.mute, "mute")
+register(_cue, cue.unmute, "unmute")
+register(_cue, cue.solo, "solo")
+register(_cue, cue.unsolo, "unsolo")
+register(_cue, cue.pick, "pick")
+register(_cue, cue.reroll, "reroll")
+register(_cue, cue.relink, "relink")
 app.add_typer(_library, name="library")
 register(_library, library.add, "add")
 register(_library, library.refresh, "refresh")

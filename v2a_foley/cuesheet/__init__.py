@@ -14,7 +14,9 @@ from v2a_foley.cuesheet.document import (
     VERSION,
     CueSheet,
     Scene,
+    Setting,
     derive_seed,
+    differing,
     resolve,
 )
 from v2a_foley.cuesheet.reading import load, loads
@@ -23,6 +25,7 @@ from v2a_foley.cuesheet.video import fingerprint, located
 from v2a_foley.cuesheet.writing import dumps, save
 
 __all__ = [
-    "END_TOLERANCE", "MAX_SEED", "VERSION", "CueSheet", "Scene", "derive_seed", "dumps",
-    "fingerprint", "load", "loads", "located", "resolve", "save", "scene_of", "select",
+    "END_TOLERANCE", "MAX_SEED", "VERSION", "CueSheet", "Scene", "Setting", "derive_seed",
+    "differing", "dumps", "fingerprint", "load", "loads", "located", "resolve", "save", "scene_of",
+    "select",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 from v2a_foley import presets
 from v2a_foley.errors import CueSheetError
-from v2a_foley.presets import Overrides, Preset, Tag
+from v2a_foley.presets import Overrides, Preset, Tag, Value
 
 VERSION = 1
 MAX_SEED = 2**63 - 1
@@ -142,6 +142,41 @@ def resolve(
         path=chosen.path,
         match=chosen.match,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting that is not as by default: ``mix.pan``, its value, and what states it.
+
+    ``origin`` is ``scene``, ``sheet`` (its ``[defaults]``) or ``preset``.
+    """
+
+    key: str
+    value: Value
+    origin: str
+
+
+def differing(sheet: CueSheet, scene: Scene | None) -> list[Setting]:
+    """What holds for a scene (None: for the whole track) and differs from the default preset.
+
+    Raises:
+        PresetError: for an unknown preset.
+    """
+    resolved, usual = resolve(sheet, scene), presets.find(presets.DEFAULT)
+    levels = (("scene", scene.overrides if scene else {}), ("sheet", sheet.defaults))
+    stated = [(name, presets.merge(values)) for name, values in levels]
+    found = []
+    for each in presets.PARAMETERS:
+        if each.section not in presets.SETTINGS or each.whole_track != (scene is None):
+            continue
+        value, default = (
+            getattr(getattr(preset, each.section), each.key) for preset in (resolved, usual)
+        )
+        if value != default:
+            origins = (name for name, values in stated if each.key in values.get(each.section, {}))
+            key = f"{each.section}.{each.key}"
+            found.append(Setting(key, value, next(origins, "preset")))
+    return found
 
 
 def _stated(preset: Preset, base: Preset, whole_track: bool) -> Overrides:

@@ -258,13 +258,9 @@ def candidates(sheet: CueSheet, scene_id: str) -> list[int]:
     from v2a_foley import provenance  # which itself needs cue sheets
 
     records = provenance.load(sheet.artefacts) if sheet.path else []
-    numbers = [
-        candidate.get("number")
-        for record in records
-        if record.get("scene") == scene_id
-        for candidate in record.get("candidates", ())
-    ]
-    return sorted(number for number in numbers if isinstance(number, int))
+    made = [each for record in records if record.get("scene") == scene_id
+            for each in record.get("candidates", ())]  # fmt: skip
+    return sorted(each["number"] for each in made)
 
 
 def reroll(sheet: CueSheet, ids: Iterable[str], seed: int | None = None) -> CueSheet:

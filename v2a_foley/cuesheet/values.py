@@ -42,8 +42,8 @@ def parameter_of(sheet: CueSheet, key: str, scene: bool) -> Parameter:
         hint = suggestion(key, known) or "; 'v2a-foley presets show default' lists all keys"
         raise refusal(sheet, f"{key} is unknown{hint}")
     if scene and found[0].whole_track:
-        message = f"{key} holds for the whole track; set it for the sheet's [defaults] instead"
-        raise refusal(sheet, message)
+        message = f"{key} holds for the whole track; set it in the sheet's [defaults] instead"
+        raise refusal(sheet, f"{message} (cue set --defaults)")
     return found[0]
 
 
