@@ -16,7 +16,7 @@ from v2a_foley.rendering import explain, render, render_all
 from v2a_foley.spotting import spot
 from v2a_foley.stems import stem_path
 
-FAST = {"generation": {"steps": 4, "candidates": 1}}
+FAST = {"generation": {"steps": 4, "candidates": 1, "guard": []}}
 
 
 @pytest.fixture

@@ -80,22 +80,23 @@ class Audition:
             wave, offset = placed.wave, placed.offset
         audio = fit(wave, take.rate, job.seconds)
         if timing.follow:
-            audio = sync.follow(audio, RATE, job.seen, job.scene.start - job.handle, timing.follow)
+            begin, bounds = job.scene.start - job.handle, (job.scene.start, job.scene.end)
+            audio = sync.follow(audio, RATE, job.seen, begin, timing.follow, bounds)
         return audio, offset
 
     @property
     def chosen(self) -> Take:
-        """The one picked by ear, else the best: not rejected, on time, nearest to the condition."""
+        """The one picked by ear, else the best: sound, unguarded, on time, near to its condition."""
         picked = self.takes.get(self.job.scene.pick or 0)
         return picked or max(self.takes.values(), key=self._worth)
 
-    def _worth(self, take: Take) -> tuple[bool, bool, float, int]:
+    def _worth(self, take: Take) -> tuple[bool, bool, bool, float, int]:
         on_time = True
         if self.job.preset.timing.sync == "onset":
             offset = self.fitted(take)[1]
             on_time = offset is not None and offset <= ON_TIME
         similarity = -1.0 if take.similarity is None else take.similarity
-        return not self.fault(take), on_time, similarity, -take.number
+        return not take.fault, not self.fault(take), on_time, similarity, -take.number
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:

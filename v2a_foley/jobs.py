@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from v2a_foley import cache, steering, sync
 from v2a_foley.cuesheet import CueSheet, Scene, resolve
 from v2a_foley.frames import Frames
+from v2a_foley.library import Library, open_library
 from v2a_foley.presets import Overrides, Preset
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def jobs(
 
     Raises:
         CueSheetError: a reference cannot be used.
+        InputError: a scene's sound comes from a library, and there is none.
         ModelError: a mapper does not fit.
     """
     settings = [resolve(sheet, scene, command_line=overrides) for scene in sheet.scenes]
@@ -73,9 +75,21 @@ def jobs(
         models.pack.window,
         [preset.timing.handle for preset in settings],
     )
+    library = None
     for scene, preset, handle in zip(sheet.scenes, settings, own, strict=True):
         if sheet.sounds(scene):
-            yield _job(sheet, scene, preset, handle, seen, models, overrides)
+            job = _job(sheet, scene, preset, handle, seen, models, overrides)
+            if preset.generation.source != "generated":
+                library = library or open_library(models)
+                found = pieces_key(library, job.condition, scene.seed)
+                job = replace(job, inputs=dict(job.inputs) | {"library": found[:12]})
+            yield job
+
+
+def pieces_key(library: Library, condition: np.ndarray, seed: int) -> str:
+    """Names by their content the pieces of the user's library that a seed's take is made of."""
+    pieces = library.choose(condition, seed)
+    return cache.key([[p.file.hash, p.start, p.end, p.file.licence] for p in pieces])
 
 
 def _job(

@@ -12,7 +12,7 @@ import numpy as np
 
 from v2a_foley import cache, guards
 from v2a_foley.cuesheet import derive_seed
-from v2a_foley.jobs import Job
+from v2a_foley.jobs import Job, pieces_key
 from v2a_foley.level import set_level
 from v2a_foley.models.generator import Request
 from v2a_foley.progress import Progress
@@ -70,7 +70,7 @@ class Studio:
     @cached_property
     def guard(self) -> guards.Guard:
         """Tells speech and music by the pack's CLAP."""
-        return guards.Guard(self.models.clap.texts)
+        return guards.Guard.of(self.models)
 
     @cached_property
     def library(self) -> Library:
@@ -112,10 +112,11 @@ class Studio:
     def _key(self, job: Job, number: int) -> str:
         generation = asdict(job.preset.generation)
         shaping = {name: generation[name] for name in SHAPING}
-        library = "" if shaping["source"] == "generated" else self.library.id
-        seed = seed_of(job, number)
-        pack = self.models.pack.id
-        return cache.key("take", 3, pack, library, shaping, job.conditions, job.seconds, seed)
+        seed, pack = seed_of(job, number), self.models.pack.id
+        found = ""
+        if shaping["source"] != "generated":
+            found = pieces_key(self.library, job.condition, seed)
+        return cache.key("take", 3, pack, found, shaping, job.conditions, job.seconds, seed)
 
     def _generated(
         self, demands: Sequence[Demand], report: Callable[[float], None]

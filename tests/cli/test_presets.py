@@ -25,7 +25,7 @@ def test_show_marks_what_a_preset_states(cli: Cli):
     assert "generation.top_k" in marked
     assert "generation.steps" not in marked
     values = json.loads(cli("presets", "show", "city", "--json").stdout)
-    assert values["generation"]["steps"] == 20
+    assert values["generation"]["steps"] == 15
     assert values["stated"]["timing"] == {"crossfade": 0.5}
 
 

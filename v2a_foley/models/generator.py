@@ -106,7 +106,7 @@ class Generator:
         requests: Sequence[Request],
         *,
         unconditional: np.ndarray,
-        steps: int = 20,
+        steps: int = 15,
         guidance: float = 2.5,
         scheduler: str = "dpm++",
         progress: Callable[[float], None] = lambda share: None,

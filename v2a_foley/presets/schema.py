@@ -137,7 +137,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "generation", "guidance", float, 2.5,
         "how strongly the picture steers the sound; 1 adds nothing, too much is harsh", 0, 20,
     ),
-    Parameter("generation", "steps", int, 20, "denoising steps", 1, 1000),
+    Parameter("generation", "steps", int, 15, "denoising steps", 1, 1000),
     Parameter(
         "generation", "scheduler", str, "dpm++",
         "sampler: dpm++ for few steps, ddim with 200 for the paper's setting",
