@@ -86,7 +86,7 @@ class Audition:
 
     @property
     def chosen(self) -> Take:
-        """The one picked by ear, else the best: sound, unguarded, on time, near to its condition."""
+        """The one picked by ear, else the best: sound, not guarded, on time, near its condition."""
         picked = self.takes.get(self.job.scene.pick or 0)
         return picked or max(self.takes.values(), key=self._worth)
 
