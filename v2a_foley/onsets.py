@@ -19,6 +19,7 @@ TWOFOLD = 0.7  # log of how much more must move at an event than before it
 GAP = 0.12  # seconds without motion that may be repeated frames
 ABRUPT = 0.13  # seconds in which a sudden rise is over
 LONGEST = 0.4  # seconds that the top of a rise may last to be one moment
+SMALL = 0.2  # of the scene's median rise; smaller ones are no events beside it
 SLOWEST = 0.6  # seconds; motion that takes longer to grow is no event
 
 
@@ -98,9 +99,12 @@ def of_motion(times: np.ndarray, motion: np.ndarray) -> np.ndarray:
     curve = _filled(_without_grain(times, np.asarray(motion, np.float64)), gap)
     heights = np.log(curve + STILL)
     noise = 1.4826 * float(np.median(np.abs(np.diff(heights, 2)))) / 6**0.5
+    rises = _rises(heights, max(TWOFOLD, 5 * noise))
+    most = np.median([curve[peak] - curve[valley] for valley, peak in rises] or [0.0])
     found = [
         _when(times, curve, valley, peak)
-        for valley, peak in _rises(heights, max(TWOFOLD, 5 * noise))
+        for valley, peak in rises
+        if curve[peak] - curve[valley] > SMALL * most
     ]
     return np.array([time for time in found if time is not None], np.float64)
 

@@ -18,6 +18,7 @@ GESTURE = 0.5  # seconds; onsets this near belong to one event where it is not q
 DIP_DB = 12.0  # how much quieter it is between two events
 DECAY_DB = -40.0  # under the loudest moment an event is over
 FAINT_DB = -18.0  # under the loudest event: too quiet to stand for something seen
+ATTACK = 0.12  # seconds in which an event must have become loud
 FADE_IN, FADE_OUT, OVERLAP = 0.004, 0.03, 0.08  # seconds
 GRAIN = 0.4  # seconds of background at once
 DEPTH_DB = 18.0  # how far the level follows motion down
@@ -155,15 +156,15 @@ def _laid(
     spans = _spans(wave, rate, heard)
     out = _background(wave, rate, length, spans, rng)
     before = round(BEFORE * rate)
-    chosen = _loudest(wave, spans, len(events))
+    chosen = _clearest(wave, rate, spans, len(events))
     begins = [round(event * rate) - before for event in events]
     for number, begin in enumerate(begins):
         first, last = chosen[number % len(chosen)]
         part = wave[first:last].copy()
         if number >= len(chosen):
             part = _varied(part, rate, rng)
-        if number + 1 < len(begins):  # dies away under the next one
-            part = part[: begins[number + 1] - begin + round(OVERLAP * rate)]
+        if number + 1 < len(begins):  # dies away as the next one begins
+            part = part[: begins[number + 1] - begin + before]
         part = part[: max(0, length - begin)]
         _fade(part, round(FADE_IN * rate), round(OVERLAP * rate))
         skip = max(0, -begin)
@@ -191,9 +192,12 @@ def _spans(wave: np.ndarray, rate: int, heard: np.ndarray) -> list[tuple[int, in
     return spans
 
 
-def _loudest(wave: np.ndarray, spans: list[tuple[int, int]], count: int) -> list[tuple[int, int]]:
-    """At most ``count`` events, the loudest, in their order."""
-    peaks = np.array([np.abs(wave[first:last]).max(initial=0.0) for first, last in spans])
+def _clearest(
+    wave: np.ndarray, rate: int, spans: list[tuple[int, int]], count: int
+) -> list[tuple[int, int]]:
+    """At most ``count`` events, those that begin loudest, in their order."""
+    attack = round(ATTACK * rate)
+    peaks = np.array([np.abs(wave[first : first + attack]).max() for first, _ in spans])
     ranked = [i for i in np.argsort(-peaks) if peaks[i] >= peaks.max() * 10 ** (FAINT_DB / 20)]
     return [spans[i] for i in sorted(ranked[:count])]
 

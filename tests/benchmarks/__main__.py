@@ -8,7 +8,8 @@ import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 NAMES = (
-    "spot", "run", "deliver", "memory", "foundation", "generation", "embed", "mapper", "library",
+    "spot", "run", "deliver", "memory", "foundation", "generation", "embed", "mapper", "library", "timing",
+    "guards",
 )  # fmt: skip
 
 if __name__ == "__main__":
