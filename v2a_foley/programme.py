@@ -35,7 +35,7 @@ def programme(
     """
     from v2a_foley.media.mix import assemble
 
-    heard = [pair for pair in zip(sheet.scenes, settings, strict=True) if sheet.sounds(pair[0])]
+    heard = list(_heard(sheet, settings))
     crossfades = [preset.timing.crossfade for _, preset in heard[1:]]
     foley = assemble(_stems(sheet, heard), sheet.duration, crossfades)
     progress.stage("deliver", 0.3)
@@ -99,12 +99,18 @@ def stem_gain_db(sheet: CueSheet, settings: Sequence[Preset], gain_db: float) ->
     """
     from v2a_foley.media.meter import amplitude_db
 
-    heard = [pair for pair in zip(sheet.scenes, settings, strict=True) if sheet.sounds(pair[0])]
     peaks = (
         float(abs(treated_stem(sheet, scene, preset.mix)[0]).max(initial=0.0))
-        for scene, preset in heard
+        for scene, preset in _heard(sheet, settings)
     )
     return min(gain_db, -amplitude_db(max(peaks, default=0.0)))
+
+
+def _heard(sheet: CueSheet, settings: Sequence[Preset]) -> Iterator[tuple[Scene, Preset]]:
+    """The scenes that are heard, with their settings."""
+    for scene, preset in zip(sheet.scenes, settings, strict=True):
+        if sheet.sounds(scene):
+            yield scene, preset
 
 
 def _stems(sheet: CueSheet, heard: Sequence[tuple[Scene, Preset]]) -> Iterator[Stem]:
