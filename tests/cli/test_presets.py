@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from tests.cli.conftest import Cli
-from v2a_foley import presets
+from v2a_foley import cuesheet, presets
 
 
 def test_list(cli: Cli):
@@ -48,6 +49,48 @@ def test_new_writes_into_the_users_folder_once(cli: Cli, user: Path):
     assert (again.exit_code, again.stdout) == (2, "")
     assert "exists already" in again.stderr
     assert presets.find("mine").generation.steps == 3
+
+
+def test_new_saves_how_a_scene_is_tuned(cli: Cli, user: Path, sheet: Path):
+    Path("door.wav").write_bytes(b"")
+    tuned = ("gain_db=-3", "guard=none", "reference=door.wav", "high_pass=80", 'prompt=a "door"')
+    cli("cue", "set", sheet, "001", *tuned)
+    cli("cue", "set", sheet, "--defaults", "steps=12", "target=podcast")
+    result = cli("presets", "new", "mine", "--from-scene", f"{sheet}:001")
+    path = user / "config" / "presets" / "mine.toml"
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{path}\n", "")
+    mine, city = presets.find("mine"), presets.find("city")
+    own = {
+        "steps": 12,
+        "guard": (),
+        "prompt": 'a "door"',
+        "reference": str(Path("door.wav").absolute()),
+    }
+    assert mine.stated["generation"] == {**city.stated["generation"], **own}
+    assert mine.stated["timing"] == city.stated["timing"]
+    assert mine.stated["mix"] == {"gain_db": -3.0, "high_pass": 80.0}
+    assert (mine.mix.target, mine.match.groups) == ("ebu-r128", ())
+    text = path.read_text()
+    assert '#groups = ["city"]' in text
+    assert 'description = "As scene 001 of clip.mp4"' in text
+    loaded = cuesheet.load(sheet)
+    same = replace(loaded.scenes[1], preset="mine")
+    assert cuesheet.resolve(loaded, same).generation == mine.generation
+
+
+def test_new_refuses_scenes_that_are_not_there(cli: Cli, user: Path, sheet: Path):
+    asked = ("presets", "new", "mine", "--from-scene")
+    for scene, message in (
+        (f"{sheet}:1", 'there is no scene "1"'),
+        (f"{sheet}:", "must be SHEET:SCENE"),
+        ("001", "must be SHEET:SCENE"),
+        ("none.toml:001", "cannot be read"),
+    ):
+        result = cli(*asked, scene)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert message in result.stderr
+    assert "exclude each other" in cli(*asked, f"{sheet}:001", "--from", "city").stderr
+    assert not (user / "config").exists()
 
 
 def test_new_refuses_names_and_bases_that_make_no_sense(cli: Cli, user: Path):

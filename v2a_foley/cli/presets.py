@@ -10,7 +10,7 @@ from v2a_foley import presets
 from v2a_foley.cli import console
 from v2a_foley.cli.options import Json
 from v2a_foley.cli.progress import Messages
-from v2a_foley.errors import PresetError
+from v2a_foley.errors import InputError, PresetError
 from v2a_foley.tomltext import toml_value
 
 
@@ -53,11 +53,39 @@ def new(
     *,
     name: Annotated[str, typer.Argument(help="The new preset's name.", show_default=False)],
     base: Annotated[
-        str, typer.Option("--from", metavar="BASE", help="The preset to start from.")
-    ] = presets.DEFAULT,
-) -> None:
+        str | None,
+        typer.Option(
+            "--from", metavar="BASE", show_default=False,
+            help="The preset to start from; default if not given.",
+        ),
+    ] = None,
+    scene: Annotated[
+        str | None,
+        typer.Option(
+            "--from-scene", metavar="SHEET:SCENE", show_default=False,
+            help="Save how a scene of a cue sheet is tuned: clip.cues.toml:003.",
+        ),
+    ] = None,
+) -> None:  # fmt: skip
     """Write a new preset into your presets folder, to be edited. Prints the file's name."""
-    console.out(console.name(presets.create(name, presets.find(base))))
+    if scene is None:
+        start = presets.find(base or presets.DEFAULT)
+    elif base is None:
+        start = _tuned(scene)
+    else:
+        raise InputError("--from and --from-scene exclude each other: give one of them")
+    console.out(console.name(presets.create(name, start)))
+
+
+def _tuned(scene: str) -> presets.Preset:
+    """The settings of a scene that is named as on the command line."""
+    from v2a_foley import cuesheet
+
+    path, colon, scene_id = scene.rpartition(":")
+    if not colon or not scene_id:
+        raise InputError(f"--from-scene {scene}: must be SHEET:SCENE, as in clip.cues.toml:003")
+    sheet = cuesheet.load(path)
+    return cuesheet.tuned(sheet, cuesheet.scene_of(sheet, scene_id))
 
 
 def check(

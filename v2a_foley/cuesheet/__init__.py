@@ -18,6 +18,7 @@ from v2a_foley.cuesheet.document import (
     derive_seed,
     differing,
     resolve,
+    tuned,
 )
 from v2a_foley.cuesheet.reading import load, loads
 from v2a_foley.cuesheet.selection import scene_of, select
@@ -27,5 +28,5 @@ from v2a_foley.cuesheet.writing import dumps, save
 __all__ = [
     "END_TOLERANCE", "MAX_SEED", "VERSION", "CueSheet", "Scene", "Setting", "derive_seed",
     "differing", "dumps", "fingerprint", "load", "loads", "located", "resolve", "save", "scene_of",
-    "select",
+    "select", "tuned",
 ]  # fmt: skip

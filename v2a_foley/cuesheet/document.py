@@ -179,6 +179,30 @@ def differing(sheet: CueSheet, scene: Scene | None) -> list[Setting]:
     return found
 
 
+def tuned(sheet: CueSheet, scene: Scene) -> Preset:
+    """A preset that makes any scene sound as this one is to: it states what differs for it.
+
+    Its rule, to be switched on by hand, has the groups of the scene's tags. Files that the scene
+    names are stated from the root, since a preset is used from anywhere.
+    """
+    base = presets.find(presets.DEFAULT)
+    folder = (sheet.path.parent if sheet.path else Path()).absolute()
+    stated: dict[str, dict[str, Value]] = {}
+    for each in differing(sheet, scene):
+        section, _, key = each.key.partition(".")
+        files = key in ("reference", "mapper") and (folder / str(each.value)).is_file()
+        value = normal(folder / str(each.value)).as_posix() if files else each.value
+        stated.setdefault(section, {})[key] = value
+    made = presets.with_overrides(base, stated, "scene")
+    groups = tuple(dict.fromkeys(tag.group for tag in scene.tags))
+    return replace(
+        made,
+        description=f"As scene {scene.id} of {sheet.video.name}",
+        match=replace(base.match, groups=tuple(each for each in groups if each in presets.GROUPS)),
+        stated=stated,
+    )
+
+
 def _stated(preset: Preset, base: Preset, whole_track: bool) -> Overrides:
     """What a preset states for itself, either for the whole track or for one scene."""
     if preset.path == base.path:
