@@ -24,6 +24,13 @@ from v2a_foley.errors import InputError, MediaError
 
 OVERRIDE = "V2A_FOLEY_FFMPEG"
 COMMON = ("-nostdin", "-hide_banner", "-loglevel", "error", "-y")
+# Containers that hold their own streams. Playlists and scripts (HLS, DASH, concat, SDP, IMF),
+# picture sequences and devices are left out: each makes the demuxer open further files or URLs.
+FORMATS = (
+    "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mxf,gif,apng,dv,nut,wtv,ivf,rm,gxf,nsv,"
+    "h264,hevc,mpegvideo,m4v,vc1,obu,yuv4mpegpipe,"
+    "wav,mp3,flac,aac,aiff,w64,caf,au,wv"  # sound alone: for libraries, and to say so of a video
+)
 LOG_LINES = 12  # of ffmpeg's last words, shown in an error
 
 Progress = Callable[[float], None]
@@ -84,11 +91,12 @@ def url(path: Path) -> str:
 
 
 def source(path: Path, **options: Any) -> Any:
-    """Return ``path`` as an ffmpeg-python input that may open local files and nothing else.
+    """Return ``path`` as an ffmpeg-python input that opens this one local file, and no other.
 
     ``options`` are ffmpeg's own input options, for example ``itsoffset=0.5``.
     """
-    return ffmpeg.input(url(path), protocol_whitelist="file,pipe", **options)
+    allowed = {"protocol_whitelist": "file,pipe", "format_whitelist": FORMATS}
+    return ffmpeg.input(url(path), **allowed, **options)
 
 
 def run(

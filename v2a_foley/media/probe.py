@@ -18,20 +18,19 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from v2a_foley.errors import InputError
+from v2a_foley.media.ffmpeg import FORMATS
 from v2a_foley.media.files import named
 from v2a_foley.media.length import picture_length
 
-# Containers that hold their own streams. Playlists and scripts (HLS, DASH, concat, SDP, IMF),
-# picture sequences and devices are left out: each makes the demuxer open further files or URLs.
-_FORMATS = (
-    "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mxf,gif,apng,dv,nut,wtv,ivf,rm,gxf,nsv,"
-    "h264,hevc,mpegvideo,m4v,vc1,obu,yuv4mpegpipe,"
-    "wav,mp3,flac,aac,aiff,w64,caf,au,wv"  # sound alone: for libraries, and to say so of a video
-)
 _COMMON = {"video": "MP4 or MKV", "sound": "WAV or FLAC"}
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"<SmoothStreaming", b"v=0", b"[playlist]", b"RTSP")
 _HDR_TRANSFERS = (16, 18)  # AVColorTransferCharacteristic: SMPTE 2084 (PQ), ARIB STD-B67 (HLG)
 _HEAD_PACKETS = 250
+# What no video for editing exceeds, and what a file made to exhaust a machine does.
+MOST_PIXELS = 100_000_000  # 12K is 80 million
+MOST_RATE = 1000  # frames a second
+MOST_SECONDS = 12 * 3600
+MOST_STREAMS = 256
 _MAX_REORDER = 16  # packets of an H.264/HEVC stream come at most this far out of order
 
 
@@ -118,12 +117,15 @@ def probe(path: Path) -> MediaInfo:
     """Read what ``path`` holds; decodes one frame.
 
     Raises:
-        InputError: the file is missing, unreadable, damaged at its start, no video, or a
-            playlist that refers to other files.
+        InputError: the file is missing, unreadable, damaged at its start, no video, a playlist
+            that refers to other files, or larger than :data:`MOST_PIXELS`,
+            :data:`MOST_RATE`, :data:`MOST_SECONDS` or :data:`MOST_STREAMS` allow.
     """
     path = Path(path)
     with open_media(path) as container:
+        _check_streams(container, path)
         stream = _picture(container, path)
+        _check_size(stream, path)
         head = _read_head(container, stream, path)
         tick = stream.time_base or Fraction(1, 1000)
         start = float((head.frame.pts or 0) * tick)
@@ -132,6 +134,7 @@ def probe(path: Path) -> MediaInfo:
             duration = picture_length(again, again.streams[stream.index], start)
         if duration <= 0:
             raise InputError(f"{named(path)}: the video is 0 s long; export it again")
+        _check_length(duration, rate, path)
         turn = Orientation.of(head.frame)
         width, height = _displayed(head.frame, stream.sample_aspect_ratio, turn)
         return MediaInfo(
@@ -164,7 +167,10 @@ def open_media(path: Path, *, kind: str = "video") -> InputContainer:
         InputError: see :func:`probe`.
     """
     _require_file(path, kind)
-    options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+    options = {
+        "protocol_whitelist": "file", "format_whitelist": FORMATS,
+        "max_streams": str(4 * MOST_STREAMS),
+    }  # fmt: skip
     try:
         # The prefix keeps names like `http:x.mp4` and `-y.mp4` file names. Broken tags in old
         # files are common and no reason to refuse them.
@@ -206,6 +212,39 @@ def _why_not(path: Path, error: Exception, kind: str) -> str:
             "copy it again, or export it again"
         )
     return f"is not a {kind} file that can be read here; convert it to {_COMMON[kind]} first"
+
+
+def _check_streams(container: InputContainer, path: Path) -> None:
+    count = len(container.streams)
+    if count > MOST_STREAMS:
+        raise InputError(
+            f"{named(path)}: has {count} streams, {MOST_STREAMS} at most are read; export it "
+            "with those that are needed"
+        )
+
+
+def _check_size(stream: VideoStream, path: Path) -> None:
+    """Judged by the header: a frame of such a size is never decoded."""
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"{named(path)}: its picture is {width}x{height}, more than {MOST_PIXELS // 10**6} "
+            "million pixels; scale it down first"
+        )
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+
+
+def _check_length(duration: float, rate: Fraction, path: Path) -> None:
+    if duration > MOST_SECONDS:
+        raise InputError(
+            f"{named(path)}: is {duration / 3600:.1f} hours long by its time stamps, "
+            f"{MOST_SECONDS // 3600} at most can be worked on; cut it into parts"
+        )
+    if rate > MOST_RATE:
+        raise InputError(
+            f"{named(path)}: states {float(rate):.0f} frames a second, {MOST_RATE} at most are "
+            "read; export it at a usual rate"
+        )
 
 
 def _picture(container: InputContainer, path: Path) -> VideoStream:
