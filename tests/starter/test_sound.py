@@ -15,11 +15,14 @@ prepare()
 from diffusers import AutoencoderKL  # noqa: E402
 
 from v2a_foley.models import recordings as library  # noqa: E402
+from v2a_foley.models.sfx import SoundEncoder  # noqa: E402
+from v2a_foley.models.vocos import Vocos  # noqa: E402
 from v2a_foley.starter.recipe import (  # noqa: E402
     audit,
     data,
     latent,
     recordings,
+    refine,
     textures,
     training,
     vocoder,
@@ -81,6 +84,36 @@ def test_the_vocoder_learns_and_resumes(
     assert wave.shape == (1, 6400)
 
 
+def test_decoder_and_vocoder_are_refined_together(
+    made: list[data.Recording], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    vae, sharp = AutoencoderKL.from_config(latent.CONFIG), Vocos()
+    before = {key: value.clone() for key, value in vae.state_dict().items()}
+    start = sharp.head.weight.clone()
+    refine.refine(vae, sharp, SoundEncoder(), made, tmp_path, 4.0, batch=4)
+    after = vae.state_dict()
+    changed = {key.split(".")[0] for key in before if (before[key] != after[key]).any()}
+    assert changed == {"decoder", "post_quant_conv"}
+    assert (sharp.head.weight != start).any()
+    kept = training.load_checkpoint(tmp_path / "refine.pt")
+    assert kept is not None
+    assert kept["step"] > 0
+
+
+def test_what_is_heard_is_what_the_audio_tower_hears() -> None:
+    torch.manual_seed(0)
+    encoder = SoundEncoder().eval()
+    time = torch.arange(36_750 * 4) / 44_100
+    tone = (0.3 * torch.sin(2 * torch.pi * 700 * time) * (time % 0.5 < 0.2))[None]
+    low = tone[:, :].reshape(1, 1, -1)
+    slow = torch.nn.functional.interpolate(low, scale_factor=16 / 44.1, mode="linear")[0]
+    heard = refine.Heard(encoder)
+    near = torch.cosine_similarity(heard(slow[:, :36_800])[-1], encoder(tone[:, :101_430]))
+    assert near > 0.95
+    assert heard.loss(slow, slow) < 1e-4 < heard.loss(torch.zeros_like(slow), slow)
+
+
 def test_spectral_losses_know_a_wave_from_another() -> None:
     wave = torch.randn(2, vocoder.CROP, generator=torch.Generator().manual_seed(0))
     assert vocoder.spectral_loss(wave, wave) < 1e-4
@@ -131,10 +164,10 @@ def test_a_copy_is_found_wherever_it_begins(made: list[data.Recording]) -> None:
 
 
 def test_a_half_of_the_real_sounds_is_as_near_as_the_other(made: list[data.Recording]) -> None:
-    from v2a_foley.starter.recipe.judge import Judge
+    from v2a_foley.starter.recipe.judge import Judge, examples
 
     rng = np.random.default_rng(0)
-    judge = Judge(made, copies=1)
+    judge = Judge([item.label for item in made], examples(made, copies=1))
     noise = [rng.normal(0, 0.1, 32_000).astype(np.float32) * rng.uniform(0.3, 1) for _ in range(80)]
     tones = [np.sin(np.arange(32_000) * rng.uniform(0.1, 1)).astype(np.float32) for _ in range(40)]
     alike = audit.frechet_ratio(judge, noise[:40], noise[40:])

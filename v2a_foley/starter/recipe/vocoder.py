@@ -91,10 +91,10 @@ class Discriminators(nn.Module):
         return loss / len(self.all)
 
 
-def crops(windows: Windows, batch: int) -> torch.Tensor:
-    """Waves ``(batch, CROP)`` from the louder places of random windows."""
+def crops(windows: Windows, batch: int, length: int = CROP) -> torch.Tensor:
+    """Waves ``(batch, length)`` from the louder places of random windows."""
     waves = torch.from_numpy(windows.batch(batch)[0])
-    blocks = waves.unfold(1, CROP, CROP // 4)  # (batch, places, CROP)
+    blocks = waves.unfold(1, length, length // 4)  # (batch, places, length)
     power = blocks.square().mean(2) + 1e-5
     place = torch.multinomial(power.sqrt(), 1)[:, 0]
     return blocks[torch.arange(batch), place]
