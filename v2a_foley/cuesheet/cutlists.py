@@ -178,7 +178,7 @@ def _otio(path: Path) -> list[Cut]:
             timelines = root.find_children(descended_from_type=otio.schema.Timeline)
         tracks = [track for timeline in timelines[:1] for track in timeline.video_tracks()]
         return next(filter(None, map(_clips, tracks)), [])
-    except (otio.exceptions.OTIOError, ValueError, TypeError) as problem:
+    except Exception as problem:  # it raises whatever its parser meets, KeyError among others
         words = str(problem).strip().partition("\n")[0]
         raise InputError(f"{path}: cannot be read as OpenTimelineIO: {words}") from None
 
