@@ -15,6 +15,7 @@ SOON = 300  # hops, 1.5 s
 APART = 0.09  # seconds; nearer onsets are one
 
 STILL = 0.03  # full scales a second; a picture that changes less does not move
+STEADY = 0.5  # share of what always changes (grain, a crowd) that an event must add to it
 TWOFOLD = 0.7  # log of how much more must move at an event than before it
 GAP = 0.12  # seconds without motion that may be repeated frames
 ABRUPT = 0.13  # seconds in which a sudden rise is over
@@ -96,10 +97,12 @@ def of_motion(times: np.ndarray, motion: np.ndarray) -> np.ndarray:
     if len(motion) < 3:
         return np.zeros(0)
     gap = 2 if np.median(np.diff(times)) < GAP / 2 else 1
-    curve = _filled(_without_grain(times, np.asarray(motion, np.float64)), gap)
-    heights = np.log(curve + STILL)
+    moving = _without_grain(times, np.asarray(motion, np.float64))
+    steady = float(np.median(motion - moving))
+    curve = _filled(moving, gap)
+    heights = np.log(curve + STILL + STEADY * steady)
     noise = 1.4826 * float(np.median(np.abs(np.diff(heights, 2)))) / 6**0.5
-    rises = _rises(heights, max(TWOFOLD, 5 * noise))
+    rises = _rises(heights, max(TWOFOLD, 6 * noise))
     most = np.median([curve[peak] - curve[valley] for valley, peak in rises] or [0.0])
     found = [
         _when(times, curve, valley, peak)

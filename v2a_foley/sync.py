@@ -16,7 +16,8 @@ PAD = 0.25  # seconds of silence that a shift may put at either end
 BEFORE = 0.025  # seconds before its onset from which an event is cut
 GESTURE = 0.5  # seconds; onsets this near belong to one event where it is not quiet between them
 DIP_DB = 12.0  # how much quieter it is between two events
-DECAY_DB = -40.0  # under the loudest moment an event is over
+DECAY_DB, LOUDEST_BED_DB = -40.0, -25.0  # under the loudest moment; an event is over at the bed
+REST = 12  # hops, 60 ms, for which it must be
 FAINT_DB = -18.0  # under the loudest event: too quiet to stand for something seen
 ATTACK = 0.12  # seconds in which an event must have become loud
 FADE_IN, FADE_OUT, OVERLAP = 0.004, 0.03, 0.08  # seconds
@@ -75,11 +76,15 @@ def place(wave: np.ndarray, rate: int, seconds: float, events: np.ndarray) -> Pl
     if not len(heard) or not len(events):
         begin = busiest(wave, length, round(BLOCK * rate))
         return Placed(wave[begin : begin + length], None)
+    rng = np.random.default_rng(0)
+    spans = _spans(wave, rate, heard)
+    background = _background(wave, rate, length, spans, rng)
     shift = _shift(heard, events, len(wave) / rate, seconds)
-    placed = _window(wave, round(shift * rate), length, rate)
+    placed = _window(wave, round(shift * rate), background, rate)
     found = offset(placed, rate, events)
     if found is None or found > ALIGNED:
-        placed = _laid(wave, rate, length, heard, events)
+        chosen = _clearest(wave, rate, spans, len(events))
+        placed = _laid([wave[first:last] for first, last in chosen], rate, background, events, rng)
         found = offset(placed, rate, events)
     return Placed(placed, found)
 
@@ -140,32 +145,38 @@ def _shift(heard: np.ndarray, events: np.ndarray, whole: float, seconds: float) 
     return float(min(shifts, key=lambda shift: (round(cost(shift), 3), abs(shift))))
 
 
-def _window(wave: np.ndarray, begin: int, length: int, rate: int) -> np.ndarray:
-    """``length`` samples from ``begin`` on, silence where the wave is not, faded there."""
+def _window(wave: np.ndarray, begin: int, background: np.ndarray, rate: int) -> np.ndarray:
+    """The wave from ``begin`` on, as long as the background, which fills what the wave lacks."""
+    length, fade = len(background), round(FADE_OUT * rate)
     before, after = max(0, -begin), max(0, begin + length - len(wave))
     part = wave[max(0, begin) : begin + length].copy()
-    _fade(part, round(FADE_IN * rate) if before else 0, round(FADE_OUT * rate) if after else 0)
-    return np.pad(part, (before, after))
+    _fade(part, fade if before else 0, fade if after else 0)
+    rest = np.zeros_like(background)
+    for gap in (slice(0, before + fade if before else 0), slice(length - after, length)):
+        filling = background[gap].copy()
+        _fade(filling, fade if gap.start else 0, fade if gap.stop < length else 0)
+        rest[gap] = filling
+    return rest + np.pad(part, (before, after))
 
 
 def _laid(
-    wave: np.ndarray, rate: int, length: int, heard: np.ndarray, events: np.ndarray
+    parts: list[np.ndarray],
+    rate: int,
+    background: np.ndarray,
+    events: np.ndarray,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """The wave's sounding events at the picture's, on its background."""
-    rng = np.random.default_rng(0)
-    spans = _spans(wave, rate, heard)
-    out = _background(wave, rate, length, spans, rng)
+    """Sounding events at the picture's, in turn, on a background."""
+    out = background.copy()
     before = round(BEFORE * rate)
-    chosen = _clearest(wave, rate, spans, len(events))
     begins = [round(event * rate) - before for event in events]
     for number, begin in enumerate(begins):
-        first, last = chosen[number % len(chosen)]
-        part = wave[first:last].copy()
-        if number >= len(chosen):
+        part = parts[number % len(parts)].copy()
+        if number >= len(parts):
             part = _varied(part, rate, rng)
         if number + 1 < len(begins):  # dies away as the next one begins
             part = part[: begins[number + 1] - begin + before]
-        part = part[: max(0, length - begin)]
+        part = part[: max(0, len(out) - begin)]
         _fade(part, round(FADE_IN * rate), round(OVERLAP * rate))
         skip = max(0, -begin)
         out[begin + skip : begin + len(part)] += part[skip:]
@@ -182,10 +193,12 @@ def _spans(wave: np.ndarray, rate: int, heard: np.ndarray) -> list[tuple[int, in
         near = (one - starts[-1]) * onsets.HOP < GESTURE
         if not near or between.min() < between.max() - DIP_DB:
             starts.append(int(one))
+    quiet = max(DECAY_DB, min(float(np.percentile(level, 10)) + 3, LOUDEST_BED_DB))
+    over = np.convolve(level < quiet, np.ones(REST), "valid") == REST
     spans = []
     for start, following in zip(starts, [*starts[1:], len(level)], strict=True):
-        over = np.flatnonzero(level[start + 2 : following] < DECAY_DB)
-        last = start + 2 + int(over[0]) if len(over) else following
+        ended = np.flatnonzero(over[start + 2 : following - REST])
+        last = start + 2 + int(ended[0]) if len(ended) else following
         first = max(0.0, start * onsets.HOP - BEFORE)
         ends = last * onsets.HOP - (BEFORE if last == following < len(level) else 0)
         spans.append((round(first * rate), min(len(wave), round(ends * rate))))
@@ -221,16 +234,16 @@ def _background(
         for first, last in zip(edges[::2], edges[1::2], strict=True)
         if last - first >= 3 * fade
     ]
-    out = np.zeros(length + grain, np.float32)
+    out = np.zeros(fade + length + grain, np.float32)
     at = 0
-    while gaps and at < length:
+    while gaps and at < fade + length:
         gap = gaps[rng.integers(len(gaps))]
         begin = rng.integers(max(1, len(gap) - grain + 1))
         piece = gap[begin : begin + grain].copy()
         _fade(piece, fade, fade)
         out[at : at + len(piece)] += piece
         at += len(piece) - fade
-    return out[:length]
+    return out[fade : fade + length]
 
 
 def _fade(part: np.ndarray, rise: int, fall: int) -> None:
