@@ -8,8 +8,8 @@ import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 NAMES = (
-    "spot", "run", "deliver", "memory", "foundation", "generation", "embed", "mapper", "library",
-    "timing", "guards", "fuzz",
+    "spot", "run", "render", "deliver", "memory", "foundation", "generation", "embed", "mapper",
+    "library", "batch", "timing", "guards", "fuzz",
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import shutil
@@ -24,7 +25,7 @@ from v2a_foley.batch.finding import (
 )
 from v2a_foley.batch.job import Job, Task
 from v2a_foley.batch.ledger import FOLDER, Record, mark, output_mark, require_inside, target_of
-from v2a_foley.batch.sidecars import Sidecars, Stated
+from v2a_foley.batch.sidecars import Sidecars, Stated, files_of
 from v2a_foley.errors import FoleyError, InputError
 from v2a_foley.media.files import named
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from v2a_foley.models.bundle import Models
 
 PROBES = 8  # threads that look at files: opening one waits for the disk more than it works
+COLLECT = 500  # files between two collections: PyAV's objects hold each other and much memory
 GUESS = (0.5, 0.9)  # seconds of work a file and a second of video, where none were made yet
 
 
@@ -166,6 +168,8 @@ def plan(
         for entry in pool.map(look.at, clips):
             entries.append(entry)
             looked(len(entries), len(clips))
+            if len(entries) % COLLECT == 0:
+                gc.collect()
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
     estimate, measured = _estimate(entries, records)
@@ -272,8 +276,8 @@ class _Look:
         if task.sheet:
             del own["sheet"]
             read += [task.sheet, *_named_by(Path(task.sheet))]
-        settings = (task.settings, self._job.overrides)
-        read += [each.get("generation", {}).get("reference", "") for each in settings]
+        for stated in (task.settings, self._job.overrides):
+            read += files_of(stated)
         return cache.key(self._common, own, [_hash(Path(path)) for path in read if path])
 
     def _probed(self, clip: Clip, target: Path) -> float:
@@ -309,8 +313,8 @@ def _named_by(sheet: Path) -> list[str]:
     names = [loaded.preset or "", *(scene.preset for scene in loaded.scenes)]
     files = {name for name in names if name.endswith(".toml")}
     for stated in (loaded.defaults, *(scene.overrides for scene in loaded.scenes)):
-        files.add(str(stated.get("generation", {}).get("reference") or ""))
-    return [str(sheet.parent / name) for name in sorted(files - {""})]
+        files.update(files_of(stated))
+    return [str(sheet.parent / name) for name in sorted(files)]
 
 
 def _check_output(output: Path) -> None:

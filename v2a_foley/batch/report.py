@@ -87,8 +87,8 @@ def _flat(record: Record) -> dict[str, object]:
     flat = asdict(record)
     loudness = flat.pop("loudness")
     flat |= {name: _rounded(flat["seconds"].get(name)) for name in ("spot", "render", "deliver")}
-    flat |= {"loudness": _rounded(loudness.get("after"))}
-    flat |= {"true_peak": _rounded(loudness.get("true_peak_db"))}
+    flat |= {"loudness": _rounded(loudness.get("integrated"))}
+    flat |= {"true_peak": _rounded(loudness.get("true_peak"))}
     flat |= {name: _moment(flat[name]) for name in ("started", "finished")}
     flat["duration"] = _rounded(flat["duration"])
     flat["versions"] = " ".join(f"{name}={value}" for name, value in flat["versions"].items())

@@ -16,11 +16,12 @@ from v2a_foley import presets
 from v2a_foley.cuesheet import MAX_SEED
 from v2a_foley.errors import PresetError
 from v2a_foley.presets import Overrides
-from v2a_foley.tomltext import TomlText
+from v2a_foley.tomltext import TomlText, Value
 
 FOLDER_FILE = "v2a-foley.toml"
 CLIP_FILE = ".foley.toml"
 CUE_SHEET = ".cues.toml"
+FILES = ("reference", "mapper")  # keys of generation that may name a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,27 @@ def read(path: Path) -> Stated:
     seed = document.take(table, (), "seed", int, None)
     if seed is not None and not 0 <= seed <= MAX_SEED:
         raise document.fail(("seed",), f"must be from 0 to {MAX_SEED}, not {seed}")
-    settings = presets.settings(document, table)
-    reference = settings.get("generation", {}).get("reference")
-    if reference:
-        settings["generation"]["reference"] = str(path.parent.absolute() / str(reference))
-    return Stated(preset, seed, settings)
+    return Stated(preset, seed, anywhere(presets.settings(document, table), path.parent))
+
+
+def anywhere(settings: Overrides, folder: Path) -> dict[str, dict[str, Value]]:
+    """Settings whose files, stated relative to a folder, are found from anywhere."""
+    made = {section: dict(values) for section, values in settings.items()}
+    for key in FILES:
+        name = str(made.get("generation", {}).get(key) or "")
+        if _is_file(key, name):
+            made["generation"][key] = str((folder / name).absolute())
+    return made
+
+
+def files_of(settings: Overrides) -> list[str]:
+    """The files that settings name."""
+    names = [(key, str(settings.get("generation", {}).get(key) or "")) for key in FILES]
+    return [name for key, name in names if _is_file(key, name)]
+
+
+def _is_file(key: str, name: str) -> bool:
+    return bool(name) and (key != "mapper" or name.endswith(".safetensors"))
 
 
 class Sidecars:

@@ -131,6 +131,7 @@ def _job(
         c="copy",
         map_metadata=0,
         map_chapters=0,
+        fflags="+bitexact",  # no random identifiers: the same inputs give the same file
         # Without this a picture that starts inside a group of pictures would lose its start.
         **{"copyinkf:v": None},
         **audio,
