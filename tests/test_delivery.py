@@ -291,8 +291,9 @@ def test_ducked_foley_lies_under_the_dialogue_however_quiet_that_is(
     assert level_db(rest, 3.6, 4.0) == pytest.approx(level_db(noise(1.0, 0.05), 0, 1), abs=0.5)
 
 
-def test_room_noise_does_not_duck(tmp_path: Path, videos: Mapping[str, Path]) -> None:
-    write_wav(tmp_path / "room.wav", noise(6.0, 8e-4))
+@pytest.mark.parametrize("level", [1e-4, 8e-4, 2e-3])
+def test_room_noise_does_not_duck(tmp_path: Path, videos: Mapping[str, Path], level: float) -> None:
+    write_wav(tmp_path / "room.wav", noise(6.0, level))
     video = make(
         tmp_path / "video.mkv",
         *("-i", str(videos[".mkv"]), "-i", "room.wav", "-map", "0:v", "-map", "1:a"),

@@ -14,13 +14,14 @@ import numpy as np
 from v2a_foley.errors import InputError
 from v2a_foley.media.audio import BLOCK, RATE, Sound, equal_power_fade, length_of, to_stereo
 from v2a_foley.media.ffmpeg import pipe
-from v2a_foley.media.meter import integrated_loudness
+from v2a_foley.media.meter import FLOOR, block_loudness, gated, integrated_loudness
 
 MICRO = 0.005  # seconds of the shortest crossfade: too short to hear, long enough not to click
 EDGE = 0.010  # seconds of fade at the programme's start and end
 HUM = np.float32(1e-6)  # -120 dBFS, heard by nobody: only the gate's key has it
 BELOW_SPEECH = 15.0  # dB below a speaker's loudness that still is speech
-QUIET = -55.0  # dBFS of the loudest room noise that foley need not step back for
+ABOVE_NOISE = 6.0  # dB over the quietest tenth of the original, which is taken for noise ...
+NOISY = -45.0  # dBFS ... unless it is louder than this: that is no noise
 MOST_DUCKING = 24.0  # dB that foley steps back in addition, for originals that are too quiet
 SLACK = 0.010  # seconds a stem may be longer or shorter than its scene and handles
 
@@ -207,14 +208,18 @@ def duck_under(foley: Sound, original: Sound, depth_db: float) -> Duck:
     """How the foley has to step back to leave the original's speech intelligible.
 
     What counts as loud is judged by the original's own loudness: soft syllables lie some 15 dB
-    below it; noise under -55 dBFS is never loud. Foley that is louder than the original steps back
-    by the difference more, so that ``depth_db`` lies between the two whatever their levels are.
+    below it. Its noise, which its pauses show, does not count. Foley that is louder than the
+    original steps back by the difference more, so that ``depth_db`` lies between the two
+    whatever their levels are.
     """
-    loudness, level = integrated_loudness(foley), integrated_loudness(original)
+    blocks = block_loudness(original, None)
+    loudness, level = integrated_loudness(foley), gated(blocks)
     if not math.isfinite(loudness) or not math.isfinite(level):
         return Duck(depth_db=depth_db)
     more = max(0.0, loudness - level)
-    return Duck(max(level - BELOW_SPEECH, QUIET), depth_db + min(more, MOST_DUCKING))
+    noise = float(np.percentile(np.maximum(blocks, FLOOR), 10))
+    threshold = max(level - BELOW_SPEECH, min(noise + ABOVE_NOISE, NOISY))
+    return Duck(threshold, depth_db + min(more, MOST_DUCKING))
 
 
 def _ducked(foley: Sound, original: Sound, duck: Duck) -> Sound:
