@@ -120,7 +120,7 @@ def _when(times: np.ndarray, curve: np.ndarray, valley: int, peak: int) -> float
     step = 6 * float(times[low + 1] - times[low])
     if times[top] - times[low] > SLOWEST:
         return None
-    if times[top] - times[low] < ABRUPT or share[low + 1] - share[low] > max(0.4, step):
+    if times[top] - times[low] < ABRUPT or share[low + 1] - share[low] > max(0.5, step):
         return float(times[low] + times[low + 1]) / 2  # it happened between two frames
     if peak == len(curve) - 1:  # cut off before its top
         return None

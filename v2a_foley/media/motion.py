@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from v2a_foley.media.picture import Frame
 
-_PER_SECOND = 25
-_JITTER = 0.05  # of a bin; containers round time stamps to milliseconds
+_LEAST = 0.95 / 30  # seconds between two frames; containers round time stamps to milliseconds
 
 
 class MotionCurve:
-    """Consumer that measures the change from frame to frame, at most 25 times a second.
+    """Consumer that measures the change from frame to frame, about 30 times a second at most.
 
     Each value is the mean absolute difference of luma on the thumbnail, 0..1 of full scale, over
     the time between the two frames: full scales a second. It belongs to the later frame.
@@ -31,7 +30,7 @@ class MotionCurve:
     def add(self, frame: Frame) -> None:
         if self._last is not None:
             time, luma = self._last
-            if _bin(frame.time) == _bin(time):
+            if frame.time - time < _LEAST:  # every second frame of 60 a second: evenly apart
                 return
             change = float(np.abs(frame.luma - luma).mean()) / 255
             self._times.append(frame.time)
@@ -66,7 +65,3 @@ def without_cuts(
     if not moving.any():
         return np.zeros_like(values)
     return np.interp(times, times[moving], values[moving]).astype(np.float32)
-
-
-def _bin(time: float) -> int:
-    return int(time * _PER_SECOND + _JITTER)
