@@ -9,7 +9,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from v2a_foley.errors import InputError
+from v2a_foley.errors import InputError, MediaError
 from v2a_foley.library import vectors
 from v2a_foley.library.index import NAME, Entry, File, Index
 from v2a_foley.library.searching import Library
@@ -127,7 +127,7 @@ EMBEDDINGS = (garble, nothing, other_shape, fewer, pickled, zeros, Path.unlink)
 
 @pytest.mark.parametrize(
     ("name", "harm"),
-    [(NAME, cut), (NAME, garble), (NAME, nothing), *(("embeddings-1.npy", h) for h in EMBEDDINGS)],
+    [(NAME, cut), (NAME, garble), *(("embeddings-1.npy", h) for h in EMBEDDINGS)],
 )
 def test_a_damaged_index_is_refused_by_name(
     place: Path, starter: Models, name: str, harm: Callable[[Path], None]
@@ -136,6 +136,23 @@ def test_a_damaged_index_is_refused_by_name(
     harm(place / name)
     with pytest.raises(InputError, match=r"index.*damaged.*delete .*add your sound folders again"):
         Library(place, starter)
+
+
+def test_killed_while_it_was_made(tmp_path: Path):
+    place = tmp_path / "index"
+    place.mkdir()
+    (place / NAME).touch()
+    with pytest.raises(InputError, match="holds no sound library"):
+        Index(place)
+    Index.create(place, DIM).close()
+    with Index(place) as index:
+        assert index.pieces() == []
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(MediaError, match=r"cannot be written \(Not a directory\)"):
+        Index.create(tmp_path / "file" / "index", DIM)
 
 
 def test_an_index_of_another_version_is_refused(place: Path):

@@ -132,12 +132,12 @@ def list_libraries(*, pack: PackName = None, as_json: Json = False, messages: Me
 
 
 def _libraries(pack: str | None) -> list[dict[str, Any]]:
-    from v2a_foley.library.index import NAME, Index
+    from v2a_foley.library.index import Index, exists
     from v2a_foley.library.space import index_folder
     from v2a_foley.models import packs
 
     place = index_folder(packs.find(pack or AUTO))
-    if not (place / NAME).is_file():
+    if not exists(place):
         return []
     with Index(place) as index:
         return [_library(index, each) for each in index.folders()]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from v2a_foley.errors import InputError
-from v2a_foley.library.index import NAME, Folder, Index
+from v2a_foley.library.index import Folder, Index, exists
 from v2a_foley.library.scanning import resolved, scan
 from v2a_foley.library.space import index_folder
 from v2a_foley.library.updating import Report, update
@@ -40,7 +40,7 @@ def add(
     if name is not None and (len(paths) > 1 or not name.strip()):
         raise InputError("a name is for one folder, and not empty: add the others on their own")
     known: list[Folder] = []
-    if (place / NAME).is_file():
+    if exists(place):
         with Index(place) as index:
             known = index.folders()
     wanted = [_wanted(path, known, name, licence) for path in paths]

@@ -6,7 +6,6 @@ the index is as it was after its last batch. Who only reads needs no lock.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from v2a_foley.errors import InputError
+from v2a_foley.errors import InputError, MediaError
 from v2a_foley.library import vectors
 
 FORMAT = "1"
@@ -108,9 +107,9 @@ class Index:
         Raises InputError when there is none, it is damaged, or made by another version.
         """
         self._folder, self._path = folder, folder / NAME
-        if not self._path.is_file():
+        if not exists(folder):
             raise InputError(f"{folder}: holds no sound library: add a folder of sounds first")
-        with self._judged():
+        with _judged(self._path):
             self._db = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
             try:
                 self._db.execute("PRAGMA foreign_keys = ON")
@@ -134,15 +133,19 @@ class Index:
     @classmethod
     def create(cls, folder: Path, dim: int, **meta: str) -> Index:
         """Open the index in ``folder``, made first where there is none, for ``dim`` dimensions."""
-        if not (folder / NAME).is_file():
+        path = folder / NAME
+        with _judged(path):
             folder.mkdir(parents=True, exist_ok=True)
-            vectors.create(folder / _FIRST, dim)
-            values = meta | {"format": FORMAT, "embeddings": _FIRST}
-            part = folder / f".{NAME}.{os.getpid()}.part"
-            with closing(sqlite3.connect(part, isolation_level=None)) as db:
-                db.executescript(_TABLES)
-                db.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
-            part.replace(folder / NAME)
+            if not exists(folder):
+                with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as db:
+                    db.execute("BEGIN IMMEDIATE")
+                    if not db.execute("SELECT 1 FROM sqlite_master").fetchone():  # nobody else did
+                        vectors.create(folder / _FIRST, dim)
+                        for statement in _TABLES.split(";"):
+                            db.execute(statement)
+                        values = meta | {"format": FORMAT, "embeddings": _FIRST}
+                        db.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
+                    db.execute("COMMIT")
         return cls(folder)
 
     def __enter__(self) -> Index:
@@ -277,12 +280,12 @@ class Index:
             old.unlink()
 
     def _all(self, query: str, *values: Any) -> list[Any]:
-        with self._judged():
+        with _judged(self._path):
             return self._db.execute(query, values).fetchall()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with self._judged():
+        with _judged(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -291,21 +294,36 @@ class Index:
                 raise
             self._db.execute("COMMIT")
 
-    @contextmanager
-    def _judged(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            reason = " ".join(str(error).split())
-            if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
-                raise InputError(
-                    f"{self._path}: the sound library cannot be used ({reason}); see that no other "
-                    "program holds it, that it may be written, and that the disk has room"
-                ) from None
+
+def exists(folder: Path) -> bool:
+    """Whether ``folder`` holds an index; one that was killed while it was made is none."""
+    try:
+        return (folder / NAME).stat().st_size > 0
+    except OSError:
+        return False
+
+
+@contextmanager
+def _judged(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with the index at ``path`` into words."""
+    try:
+        yield
+    except OSError as error:
+        raise MediaError(
+            f"{path}: the sound library cannot be written ({error.strerror}); see that its folder "
+            "may be written and has room"
+        ) from None
+    except sqlite3.DatabaseError as error:
+        reason = " ".join(str(error).split())
+        if isinstance(error, sqlite3.OperationalError) and "no such" not in reason:
             raise InputError(
-                f"{self._path}: the sound library is damaged ({reason}): delete the folder "
-                f"{self._folder} and add your sound folders again"
+                f"{path}: the sound library cannot be used ({reason}); see that no other "
+                "program holds it, that it may be written, and that the disk has room"
             ) from None
+        raise InputError(
+            f"{path}: the sound library is damaged ({reason}): delete the folder {path.parent} "
+            "and add your sound folders again"
+        ) from None
 
 
 _FILE = "path, size, mtime, hash, seconds, licence, note, id"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2a_foley.errors import FoleyError, InputError
-from v2a_foley.library.index import NAME, Index, Piece
+from v2a_foley.library.index import Index, Piece, exists
 from v2a_foley.library.space import index_folder
 from v2a_foley.models.packs import sha256
 from v2a_foley.models.recordings import MOST, equally_near
@@ -48,7 +48,7 @@ def open_library(models: Models, progress: Progress = SILENT) -> Library:
     audio tower.
     """
     place = index_folder(models.pack)
-    if not (place / NAME).is_file():
+    if not exists(place):
         raise InputError(
             f"there is no sound library for the CLAP of model pack '{models.pack.name}': add a "
             "folder of recordings with 'v2a-foley library add FOLDER'"
