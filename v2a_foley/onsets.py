@@ -6,6 +6,7 @@ import numpy as np
 
 HOP = 0.005  # seconds between two analyses of a sound, each over 4 hops
 BANDS = 24
+CHUNK = 2000  # hops analysed at once, 10 s, so that long scenes stay out of memory
 FLOOR_DB = -45.0  # under the sound's loudest moment; below nothing is heard beside it
 LAG = 6  # hops, 30 ms: what an onset is louder than
 FLUX_DB = 6.0  # mean rise of the bands at an onset
@@ -21,6 +22,7 @@ GAP = 0.12  # seconds without motion that may be repeated frames
 ABRUPT = 0.13  # seconds in which a sudden rise is over
 LONGEST = 0.4  # seconds that the top of a rise may last to be one moment
 SMALL = 0.2  # of the scene's median rise; smaller ones are no events beside it
+CLOSEST = 0.15  # seconds between two events
 SLOWEST = 0.6  # seconds; motion that takes longer to grow is no event
 
 
@@ -71,10 +73,13 @@ def _band_levels(wave: np.ndarray, rate: int) -> np.ndarray:
         return np.zeros((0, BANDS))
     padded = np.pad(np.asarray(wave, np.float64), (0, size))
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop][:count]
-    power = np.square(np.abs(np.fft.rfft(frames * np.hanning(size))))
     edges = np.geomspace(60.0, 0.48 * rate, BANDS + 1) * size / rate
     edges = np.maximum(edges.round().astype(int), np.arange(1, BANDS + 2))
-    bands = np.add.reduceat(power, edges[:-1], axis=1)
+    parts = []
+    for at in range(0, count, CHUNK):
+        spectra = np.fft.rfft(frames[at : at + CHUNK] * np.hanning(size))
+        parts.append(np.add.reduceat(np.square(np.abs(spectra)), edges[:-1], axis=1))
+    bands = np.concatenate(parts)
     loudest = bands.sum(1).max()
     return 10 * np.log10(np.maximum(bands * BANDS / loudest, 10 ** (FLOOR_DB / 10)))
 
@@ -109,7 +114,11 @@ def of_motion(times: np.ndarray, motion: np.ndarray) -> np.ndarray:
         for valley, peak in rises
         if curve[peak] - curve[valley] > SMALL * most
     ]
-    return np.array([time for time in found if time is not None], np.float64)
+    kept: list[float] = []
+    for time in found:
+        if time is not None and (not kept or time - kept[-1] >= CLOSEST):
+            kept.append(time)
+    return np.array(kept, np.float64)
 
 
 def _when(times: np.ndarray, curve: np.ndarray, valley: int, peak: int) -> float | None:
@@ -117,10 +126,10 @@ def _when(times: np.ndarray, curve: np.ndarray, valley: int, peak: int) -> float
     share = (curve - curve[valley]) / (curve[peak] - curve[valley])
     low = valley + int(np.flatnonzero(share[valley : peak + 1] <= 0.3)[-1])
     top = valley + int(np.argmax(share[valley:] >= 0.9))
-    step = 6 * float(times[low + 1] - times[low])
+    jump = max(0.5, 6 * float(times[low + 1] - times[low]))  # few frames a second jump anyway
     if times[top] - times[low] > SLOWEST:
         return None
-    if times[top] - times[low] < ABRUPT or share[low + 1] - share[low] > max(0.5, step):
+    if times[top] - times[low] < ABRUPT or share[low + 1] - share[low] > jump:
         return float(times[low] + times[low + 1]) / 2  # it happened between two frames
     if peak == len(curve) - 1:  # cut off before its top
         return None

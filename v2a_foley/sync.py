@@ -12,7 +12,7 @@ from v2a_foley.frames import Frames
 
 NEAR_CUT = 0.1  # seconds; nearer to a cut, frames are often blends of two scenes
 ALIGNED = 0.03  # seconds of mean offset at which a shift alone is good enough
-PAD = 0.25  # seconds of silence that a shift may put at either end
+PAD = 0.25  # seconds by which a shift may leave the wave at either end
 BEFORE = 0.025  # seconds before its onset from which an event is cut
 GESTURE = 0.5  # seconds; onsets this near belong to one event where it is not quiet between them
 DIP_DB = 12.0  # how much quieter it is between two events
@@ -54,9 +54,9 @@ def picture_events(frames: Frames, start: float, end: float) -> np.ndarray:
 def offset(wave: np.ndarray, rate: int, events: np.ndarray) -> float | None:
     """Mean distance between a wave's onsets and ``events``, each to its nearest, in seconds.
 
-    None where there are no events, or the wave goes on without clear onsets.
+    None where there are no events, or the wave has no clear onsets.
     """
-    heard = _heard(wave, rate)
+    heard = onsets.of_sound(wave, rate)
     return _distance(heard, events) if len(heard) and len(events) else None
 
 
@@ -134,8 +134,8 @@ def _distance(heard: np.ndarray, events: np.ndarray) -> float:
 
 def _shift(heard: np.ndarray, events: np.ndarray, whole: float, seconds: float) -> float:
     """Second of the wave at which it must begin for its onsets to be nearest to the events."""
-    shifts = (heard[:, None] - events[None]).ravel()
-    shifts = np.clip(shifts, -PAD, whole - seconds + PAD)
+    shifts = np.clip((heard[:, None] - events[None]).ravel(), -PAD, whole - seconds + PAD)
+    shifts = np.unique(np.round(shifts / onsets.HOP)) * onsets.HOP
 
     def cost(shift: float) -> float:
         moved = heard - shift
@@ -178,8 +178,8 @@ def _laid(
             part = part[: begins[number + 1] - begin + before]
         part = part[: max(0, len(out) - begin)]
         _fade(part, round(FADE_IN * rate), round(OVERLAP * rate))
-        skip = max(0, -begin)
-        out[begin + skip : begin + len(part)] += part[skip:]
+        heard = part[max(0, -begin) :]
+        out[max(0, begin) : max(0, begin) + len(heard)] += heard
     return out
 
 

@@ -36,6 +36,7 @@ def main(pack: str = "starter", *folders: str) -> None:
     guards = {"texts alone": Guard(models.clap.texts), "guard": Guard.of(models)}
     sets: dict[str, Sequence[tuple[np.ndarray, int]]] = {
         "foley, test material": [read(path) for path in material("sounds")],
+        "foley, generated": generated(models),
         "speech, test material": [read(path) for path in material("voices")],
         "music, made": [
             (tunes.tune(name, seed, drums=drums), tunes.RATE)
@@ -53,8 +54,12 @@ def main(pack: str = "starter", *folders: str) -> None:
     for name, sounds in sets.items():
         rows = np.concatenate([models.clap.sounds([wave], rate) for wave, rate in sounds])
         for way, guard in guards.items():
-            speech, music = (guard.scores(rows) > LIMIT).mean(0)
-            print(f"{name:24s} n {len(rows):4d} {way:12s} speech {speech:.3f} music {music:.3f}")
+            over = guard.scores(rows) > LIMIT
+            speech, music, either = *over.mean(0), over.any(1).mean()
+            print(
+                f"{name:24s} n {len(rows):4d} {way:12s} "
+                f"speech {speech:.3f} music {music:.3f} either {either:.3f}"
+            )
         faults = [fault(wave, rate) for wave, rate in sounds]
         print(f"{name:24s} faults { ({kind: faults.count(kind) for kind in set(faults) - {''}}) }")
     damaged([wave for wave, _ in sets["foley, test material"]])
@@ -81,6 +86,20 @@ def read(path: Path) -> tuple[np.ndarray, int]:
     """At most 10 s of a sound, mono."""
     wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
     return wave[: 10 * rate].mean(1), rate
+
+
+def generated(models: Models) -> list[tuple[np.ndarray, int]]:
+    """Sounds that the pack makes of every second phrase of the bank, 3 s each."""
+    from v2a_foley.mapper.bridge import phrases
+    from v2a_foley.models.generator import Request
+
+    rate, requests = models.generator.sample_rate, []
+    for seed, condition in enumerate(models.clap.texts([row.sound for row in phrases()[::2]])):
+        chosen = models.recordings.choose(condition, seed) if models.recordings else ()
+        start = models.recordings.start(chosen, 3.0, rate, seed) if chosen else None
+        requests.append(Request(condition[None], 3.0, seed, None, start, 0.4))
+    made = models.generator.generate(requests, unconditional=models.clap.texts([""])[0])
+    return [(wave, rate) for wave in made]
 
 
 def synthesised() -> list[tuple[np.ndarray, int]]:
