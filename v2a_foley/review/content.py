@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from v2a_foley import presets, provenance
@@ -11,7 +12,7 @@ from v2a_foley.cuesheet import CueSheet, Scene, resolve
 from v2a_foley.cuesheet.document import find_preset
 from v2a_foley.errors import FoleyError
 from v2a_foley.presets import Tag
-from v2a_foley.review.media import Lane, Media
+from v2a_foley.review.media import Lane, Media, Picture
 from v2a_foley.stems import stem_path, take_path
 
 AROUND = 1.0  # seconds of the programme heard before and after a scene
@@ -34,7 +35,28 @@ class TakeView:
     number: int
     lane: Lane | None
     chosen: bool
-    known: Mapping[str, Any] = field(default_factory=dict)
+    known: Mapping[str, Any]
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What was measured, by name."""
+        shown = (
+            ("similarity", "similarity", "{:.3f}", 1),
+            ("off the picture by", "offset", "{:.0f} ms", 1000),
+            ("speech", "speech", "{:.2f}", 1),
+            ("music", "music", "{:.2f}", 1),
+        )
+        known = [(name, form, factor, self.known.get(key)) for name, key, form, factor in shown]
+        return [
+            (name, form.format(factor * value))
+            for name, form, factor, value in known
+            if isinstance(value, int | float)
+        ]
+
+    @property
+    def fault(self) -> str:
+        """Why it was rejected; nothing if it was not."""
+        return str(self.known.get("fault") or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +67,7 @@ class SceneView:
     number: int
     heard: bool
     gain_db: float
-    strip: str
+    strip: Picture | None
     motion: str
     settings: list[Setting]
     takes: list[TakeView]
@@ -62,6 +84,15 @@ class SceneView:
     def notes(self) -> list[str]:
         """What the render noted of it."""
         return _texts(self.record, "notes")
+
+    @property
+    def sources(self) -> list[tuple[str, str, int]]:
+        """What the sound was made from: label, terms and origin, and how many there are."""
+        counts = Counter(
+            (str(each.get("label")), f"{each.get('licence')}, {each.get('package')}")
+            for each in _tables(self.record, "sources")
+        )
+        return [(*credit, count) for credit, count in counts.items()]
 
     @property
     def tags(self) -> tuple[Tag, ...]:
@@ -90,7 +121,8 @@ def gather(sheet: CueSheet, media: Media) -> Review:
         PresetError: a preset, or a setting, of the sheet is not valid.
     """
     advice: list[str] = []
-    records = {str(each.get("scene")): each for each in provenance.load(sheet.artefacts)}
+    found = [each for each in provenance.load(sheet.artefacts) if isinstance(each, dict)]
+    records = {str(each.get("scene")): each for each in found}
     strips = media.strips(sheet, advice)
     programme = media.programme(sheet, advice)
     track = resolve(sheet, None).mix
@@ -105,7 +137,7 @@ def gather(sheet: CueSheet, media: Media) -> Review:
                 number=number,
                 heard=sheet.sounds(scene),
                 gain_db=resolve(sheet, scene).mix.gain_db,
-                strip=strips.get(scene.id, ""),
+                strip=strips.get(scene.id),
                 motion=media.motion(sheet, scene),
                 settings=_settings(sheet, scene),
                 takes=_takes(sheet, scene, record, media),
@@ -133,6 +165,11 @@ def _texts(record: Mapping[str, Any] | None, key: str) -> list[str]:
     return [str(each) for each in found] if isinstance(found, list) else []
 
 
+def _tables(record: Mapping[str, Any] | None, key: str) -> list[dict[str, Any]]:
+    found = (record or {}).get(key)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
 def _loudness(track: presets.Mix) -> str:
     if track.loudness is None:
         return "loudness as it comes"
@@ -157,7 +194,7 @@ def _takes(
     sheet: CueSheet, scene: Scene, record: Mapping[str, Any] | None, media: Media
 ) -> list[TakeView]:
     """The candidates that were kept; of a sheet without any, the stem alone."""
-    known = [each for each in (record or {}).get("candidates") or () if isinstance(each, dict)]
+    known = _tables(record, "candidates")
     pick = scene.pick or (record or {}).get("pick")
     views = []
     for each in known:

@@ -55,6 +55,15 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture's URL and its size in pixels."""
+
+    src: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lane:
     """A sound as it is drawn and played.
 
@@ -117,7 +126,7 @@ class Media:
         _, mp3, lane = self._mixed
         return replace(lane, src=self._place(mp3, MP3))
 
-    def strips(self, sheet: CueSheet, advice: list[str]) -> Mapping[str, str]:
+    def strips(self, sheet: CueSheet, advice: list[str]) -> Mapping[str, Picture]:
         """A strip of pictures for each scene by its id; none where the video is not there."""
         from v2a_foley.review.pictures import strips
 
@@ -131,7 +140,10 @@ class Media:
         spans = tuple((scene.start, scene.end) for scene in sheet.scenes)
         made = self._once((id(self._copy), spans), lambda: strips(self._copy, spans))
         names = [scene.id for scene in sheet.scenes]
-        return {name: self._place(data, JPEG) for name, data in zip(names, made, strict=True)}
+        return {
+            name: Picture(self._place(each.jpeg, JPEG), each.width, each.height)
+            for name, each in zip(names, made, strict=True)
+        }
 
     def _small_copy(self, sheet: CueSheet, advice: list[str]) -> bytes:
         from v2a_foley.media.probe import probe

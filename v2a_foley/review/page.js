@@ -44,10 +44,11 @@
       each.classList.toggle("current", chosen);
       if (chosen) each.setAttribute("aria-current", "true"); else each.removeAttribute("aria-current");
     }
+    if (picture && !now && article()) picture.currentTime = Number(article().dataset.start);
     for (const each of $$("#overview a")) each.classList.toggle("current", each.dataset.go === id);
     if (focus && article()) {
       article().focus({ preventScroll: true });
-      article().scrollIntoView({ block: "start" });
+      article().scrollIntoView({ block: "start", behavior: "instant" });
     }
   }
   function step(by) {
@@ -79,9 +80,8 @@
     if (scene) choose(scene.dataset.scene, false);
     if (take) lastTake[current] = Number(take.dataset.take);
     button.setAttribute("aria-pressed", "true");
-    button.setAttribute("aria-label", "Stop " + button.dataset.title);
     button.closest(".row")?.classList.add("on");
-    root.classList.add("playing");
+    root.dataset.playing = "";
     $("#playing").textContent = button.dataset.title.replace(/^./, (letter) => letter.toUpperCase());
     $("#stop").disabled = false;
     seek(offset);
@@ -97,9 +97,8 @@
     audio.pause();
     picture?.pause();
     button.setAttribute("aria-pressed", "false");
-    button.setAttribute("aria-label", "Play " + button.dataset.title);
     button.closest(".row")?.classList.remove("on");
-    root.classList.remove("playing");
+    delete root.dataset.playing;
     $("#playing").textContent = "Nothing is playing";
     $("#stop").disabled = true;
   }

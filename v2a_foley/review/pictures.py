@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -79,8 +80,17 @@ def small_copy(
     return copy.data
 
 
-def strips(video: bytes, spans: Sequence[tuple[float, float]]) -> list[bytes]:
-    """For each span of seconds a JPEG of pictures side by side, evenly from its time.
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Pictures side by side as one JPEG, and its size in pixels."""
+
+    jpeg: bytes
+    width: int
+    height: int
+
+
+def strips(video: bytes, spans: Sequence[tuple[float, float]]) -> list[Strip]:
+    """For each span of seconds the pictures in it, at even distances.
 
     ``video`` is what :func:`small_copy` made; it is read once, whatever the spans.
     """
@@ -103,7 +113,7 @@ def strips(video: bytes, spans: Sequence[tuple[float, float]]) -> list[bytes]:
             last = frame
         for _, number, place in wanted if last is not None else ():
             cells[number][place] = _small(last, size)
-    return [_jpeg(np.concatenate(row, axis=1)) for row in cells]
+    return [Strip(_jpeg(np.concatenate(row, axis=1)), count * size[0], size[1]) for row in cells]
 
 
 def _small(frame: av.VideoFrame, size: tuple[int, int]) -> Image:
