@@ -44,8 +44,8 @@ class Broadcast:
     def chunk(self) -> bytes:
         """The chunk's content; texts too long are cut."""
         read = self.loudness
-        levels = (read.integrated, read.range, read.true_peak)
-        levels += (read.momentary_max, read.short_term_max)
+        whole, most = (read.integrated, read.range), (read.momentary_max, read.short_term_max)
+        levels = (*whole, read.true_peak, *most)
         return (
             _BEXT.pack(
                 _ascii(self.description)[:256],
