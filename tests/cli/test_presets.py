@@ -68,7 +68,7 @@ def test_new_saves_how_a_scene_is_tuned(cli: Cli, user: Path, sheet: Path):
     }
     assert mine.stated["generation"] == {**city.stated["generation"], **own}
     assert mine.stated["timing"] == city.stated["timing"]
-    assert mine.stated["mix"] == {"gain_db": -3.0, "high_pass": 80.0}
+    assert mine.stated["mix"] == {"gain_db": -3.0, "high_pass": 80.0, "width": 0.5}
     assert (mine.mix.target, mine.match.groups) == ("ebu-r128", ())
     text = path.read_text()
     assert '#groups = ["city"]' in text
