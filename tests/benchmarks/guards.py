@@ -96,7 +96,9 @@ def generated(models: Models) -> list[tuple[np.ndarray, int]]:
     rate, requests = models.generator.sample_rate, []
     for seed, condition in enumerate(models.clap.texts([row.sound for row in phrases()[::2]])):
         chosen = models.recordings.choose(condition, seed) if models.recordings else ()
-        start = models.recordings.start(chosen, 3.0, rate, seed) if chosen else None
+        start = None
+        if chosen and models.recordings:
+            start = models.recordings.start(chosen, 3.0, rate, seed)
         requests.append(Request(condition[None], 3.0, seed, None, start, 0.4))
     made = models.generator.generate(requests, unconditional=models.clap.texts([""])[0])
     return [(wave, rate) for wave in made]
