@@ -25,6 +25,11 @@ from v2a_foley.media.files import named, sync_folder
 FOLDER = ".v2a-foley"
 VERSION = 1
 _JSON = ("loudness", "seconds", "versions")
+_STATES = ("staged", "done", "failed")
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "seed": int, "scenes": int, "duration": (int, float), "started": (int, float),
+    "finished": (int, float),
+}  # fmt: skip
 _TABLE = """CREATE TABLE IF NOT EXISTS files (
     key TEXT PRIMARY KEY, status TEXT NOT NULL, input TEXT NOT NULL, error TEXT NOT NULL,
     output_hash TEXT NOT NULL, output_mark TEXT NOT NULL,
@@ -280,4 +285,10 @@ def _records(base: sqlite3.Connection) -> list[Record]:
 
 
 def _value(name: str, stored: Any) -> Any:
-    return json.loads(stored) if name in _JSON else stored
+    """A stored value, which must be of its kind: SQLite keeps any in any column."""
+    value = json.loads(stored) if name in _JSON else stored
+    kind = dict if name in _JSON else _KINDS.get(name, str)
+    unset = value is None and name in ("preset", "cue_sheet")
+    if not (unset or isinstance(value, kind)) or (name == "status" and value not in _STATES):
+        raise ValueError(f"{name} cannot be {value!r}")
+    return value
