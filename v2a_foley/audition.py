@@ -64,6 +64,14 @@ class Audition:
             take.speech, take.music, self.job.preset.generation.guard
         )
 
+    @property
+    def _placing(self) -> bool:
+        """Whether onsets are laid on the picture's."""
+        return self.job.preset.timing.sync == "onset"
+
+    def _offset(self, take: Take) -> float | None:
+        return self.fitted(take)[1] if self._placing else None
+
     def fitted(self, take: Take) -> tuple[np.ndarray, float | None]:
         """A take as a stem ``(samples,)`` at 48 kHz, and its onsets' offset in seconds."""
         if take.number not in self._fitted:
@@ -74,9 +82,9 @@ class Audition:
         from v2a_foley.media.audio import RATE
 
         job, timing = self.job, self.job.preset.timing
-        wave, offset, events = take.wave, None, job.events
-        if timing.sync == "onset" and len(events):
-            placed = sync.place(wave, take.rate, job.seconds, events)
+        wave, offset = take.wave, None
+        if self._placing:
+            placed = sync.place(wave, take.rate, job.seconds, job.events)
             wave, offset = placed.wave, placed.offset
         audio = fit(wave, take.rate, job.seconds)
         if timing.follow:
@@ -91,10 +99,8 @@ class Audition:
         return picked or max(self.takes.values(), key=self._worth)
 
     def _worth(self, take: Take) -> tuple[bool, bool, bool, float, int]:
-        on_time = True
-        if self.job.preset.timing.sync == "onset":
-            offset = self.fitted(take)[1]
-            on_time = offset is not None and offset <= ON_TIME
+        offset = self._offset(take)
+        on_time = not self._placing or (offset is not None and offset <= ON_TIME)
         similarity = -1.0 if take.similarity is None else take.similarity
         return not take.fault, not self.fault(take), on_time, similarity, -take.number
 
@@ -109,7 +115,7 @@ class Audition:
                 take.speech,
                 take.music,
                 self.fault(take),
-                self.fitted(take)[1],
+                self._offset(take),
                 take.sources,
             )
             for _, take in sorted(self.takes.items())

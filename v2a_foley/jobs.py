@@ -104,7 +104,7 @@ def _job(
     folder = sheet.path.parent if sheet.path else Path()
     made = steering.condition(scene, preset, handle, seen, models, folder)
     count = preset.generation.candidates
-    if not models.clap.has_audio:  # nothing ranks them: more than one only where they are asked for
+    if models.pack.clap_audio is None:  # nothing ranks them: more than one only where asked for
         layers = (scene.overrides, sheet.defaults, overrides or {})
         count = count if any("candidates" in each.get("generation", {}) for each in layers) else 1
     inputs = {

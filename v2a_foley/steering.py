@@ -90,7 +90,7 @@ def _reference(path: Path, scene: Scene, models: Models, settings: dict[str, Any
     if path.suffix.lower() in PICTURES:
         picture = models.clip.images([_picture(path, scene)])
         return models.map([picture], **settings)[0]
-    if not models.clap.has_audio:
+    if models.pack.clap_audio is None:
         raise CueSheetError(
             f"{path}: the reference of scene {scene.id} is a sound, and model pack "
             f"'{models.pack.name}' has no CLAP audio tower to hear it: use a picture, or a pack "
