@@ -199,16 +199,12 @@ class Beside:
         own = {"stems": self.stems, "handles": self.handles, "sidecar": self.sidecar}
         return own | {"timelines": tuple(self.timeline or ())}
 
-    def check(self, output: Path, video: Path, *, overwrite: bool) -> None:
+    def check(self, output: Path, info: MediaInfo, sheet: Path | None, *, overwrite: bool) -> None:
         """Refuse what does not go together, or cannot be written; scenes are not known yet."""
-        from v2a_foley.export.handover import HandOver, check_names
-        from v2a_foley.media.files import check_output
+        from v2a_foley.export.handover import HandOver
 
-        handover = HandOver(**self.given)
-        handover.check()
-        check_names([output, *handover.files(())])
-        for path in (output, *handover.files(())):
-            check_output(path, [video], overwrite=overwrite)
+        inputs = [info.path] if sheet is None else [info.path, sheet]
+        HandOver(**self.given).check(output, info, inputs, overwrite=overwrite)
 
 
 CutList = Annotated[
@@ -271,10 +267,19 @@ class Spotting:
         return replace(settings, scenes=cutlists.read(cuts, info.duration, info.rate))
 
 
-def settings(*sections: str) -> Group:
-    """An option for each key that a preset may state in some sections."""
-    table = {each.key: each for section in sections for each in parameters(section).values()}
-    table.pop("mapper", None)  # --mapper names the run's, which a scene's goes before
+def settings(*names: str) -> Group:
+    """An option for each key that a preset may state: ``mix`` for all of a section, or ``mix.pan``.
+
+    The mapper has none: --mapper names the run's, which a scene's goes before.
+    """
+    asked = {each for each in names if "." in each}
+    table = {
+        each.key: each
+        for section in dict.fromkeys(name.partition(".")[0] for name in names)
+        for each in parameters(section).values()
+        if section in names or f"{section}.{each.key}" in asked
+    }
+    table.pop("mapper", None)
 
     def build(**texts: str | None) -> Overrides:
         given: dict[str, dict[str, Value]] = {}

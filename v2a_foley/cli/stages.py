@@ -128,7 +128,7 @@ def deliver(
     *,
     sheet: Sheet,
     beside: Beside,
-    overrides: Annotated[Overrides, settings("timing", "mix")],
+    overrides: Annotated[Overrides, settings("timing.crossfade", "mix")],
     output: Annotated[
         Path | None,
         typer.Option(
