@@ -196,6 +196,10 @@
     const inside = old.contains(document.activeElement) ? document.activeElement : null;
     const key = inside && (inside.dataset.edit ? `[data-edit="${inside.dataset.edit}"]` : ".play");
     const place = key ? $$(key, old).indexOf(inside) : -1;
+    for (const each of $$("audio", old)) { // what is half loaded would hold its connection
+      each.removeAttribute("src");
+      each.load();
+    }
     part.remove();
     old.replaceWith(document.adoptNode(part));
     if (inside) ($$(key, part)[place] ?? part).focus({ preventScroll: true });
@@ -262,6 +266,9 @@
     if (field.checkValidity() && field.value !== "") {
       edit(action, action === "gain" ? Number(field.value) : field.value, scene);
     } else say("The gain is a number from -60 to 24 dB, in steps of half a dB.", true);
+  });
+  $("#help").addEventListener("close", () => {
+    if ($("#help").contains(document.activeElement)) document.activeElement.blur();
   });
   $("#use-keys").checked = memory.get("keys") !== "off";
 

@@ -110,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, act: Callable[[], None]) -> None:
         try:
-            self._check_host()
+            self._check_source()
             act()
         except _Refusal as refusal:
             self.close_connection = True  # a body may be left unread
@@ -120,10 +120,12 @@ class Handler(BaseHTTPRequestHandler):
         except (ConnectionError, TimeoutError):
             self.close_connection = True
 
-    def _check_host(self) -> None:
+    def _check_source(self) -> None:
         hosts, origins = self.headers.get_all("Host", []), self.headers.get_all("Origin", [])
         if len(hosts) != 1 or hosts[0] not in self.server.hosts:
             raise _Refusal(HTTPStatus.MISDIRECTED_REQUEST, "this is not the address of the page")
+        if not re.match("/(?!/)", self.path):  # an address of another place, which a proxy would get
+            raise _Refusal(HTTPStatus.NOT_FOUND, "there is nothing here")
         if origins and origins != [f"http://{hosts[0]}"]:
             raise _Refusal(HTTPStatus.FORBIDDEN, "another page may not ask here")
         if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
