@@ -88,7 +88,7 @@ def batch(
         try:
             run.fail_planned()
             if tasks:
-                work.mkdir(parents=True)
+                work.mkdir(parents=True, exist_ok=True)  # a dying worker may still hold it
                 with closing(engine(work)) as started, stop.listening():
                     dispatcher = Dispatcher(tasks, started, watcher, timeout=timeout, stop=stop)
                     for outcome in dispatcher.run():
