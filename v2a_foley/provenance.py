@@ -27,7 +27,8 @@ def load(folder: Path) -> list[dict[str, Any]]:
         records = json.loads((folder / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    return records if isinstance(records, list) else []
+    records = records if isinstance(records, list) else []
+    return [each for each in records if isinstance(each, dict) and "scene" in each]
 
 
 def comment(sheet: CueSheet) -> str:
