@@ -123,6 +123,13 @@ def test_events_come_with_pauses_from_all_that_are_given():
     assert (made != other).any()
 
 
+def test_no_event_is_begun_that_the_end_would_cut_off():
+    event = np.concatenate([knocks(0.0, seconds=0.5), knocks(0.0, seconds=1.0)])
+    for seed in range(10):
+        made = fill([event], round(1.9 * RATE), RATE, random.Random(seed))
+        assert np.abs(made[round(1.6 * RATE) :]).max() < 1e-3
+
+
 def test_what_is_made_begins_and_ends_at_zero():
     for waves in ([rain(9.0)], [rain(2.0)], [knocks(0.0, seconds=0.3)]):
         made = fill(waves, 4 * RATE, RATE, random.Random(5))

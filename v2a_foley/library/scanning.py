@@ -96,10 +96,17 @@ class Licences:
         return _read(file.with_name(file.name + ".license")) or self._of_folder(file.parent)
 
     def _nearest(self, folder: Path) -> str:
-        for path in sorted(folder.iterdir()):
-            if _LICENCES.fullmatch(path.name) and (found := _read(path)):
+        for name in sorted(_names(folder)):
+            if _LICENCES.fullmatch(name) and (found := _read(folder / name)):
                 return found
         return "" if folder == self._folder else self._of_folder(folder.parent)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [each.name for each in folder.iterdir()]
+    except OSError:  # gone since it was scanned
+        return []
 
 
 def _read(path: Path) -> str:

@@ -21,6 +21,8 @@ _DEPTH_DB = 40.0  # below the loudest block: the rest of an event's tail
 _STEADY = ((1.6, 13.0), (0.5, 6.0))
 _QUIET_DB = 3.0  # places that much louder than the quietest still do for a cut
 _EDGE = 0.005  # seconds faded at either end
+_WHOLE = 0.6  # share of an event that must have room at the end, or it is left out
+_OUT = 0.1  # seconds over which an event fades that the end cuts off
 _FADE = 0.5  # seconds of a loop's longest crossfade
 _REACH = 0.05  # seconds within which the point that matches best is looked for: a period of 20 Hz
 _TRIES, _JOINS = 24, 6  # joins that are compared, and the best of them, which are used
@@ -69,7 +71,8 @@ def fill(waves: Sequence[np.ndarray], length: int, rate: int, rng: random.Random
         made = loop(first, length, rate, rng)
     else:
         events = [_edged(set_level(wave, rate), rate) for wave in waves]
-        made = arrange(events, length, rate, loops=False, rng=rng)
+        made = arrange(events, length, rate, loops=False, rng=rng, least=_WHOLE)
+        _fade_out(made, round(_OUT * rate))
     return _edged(made, rate)
 
 
@@ -164,7 +167,11 @@ def _edged(wave: np.ndarray, rate: int) -> np.ndarray:
     """A copy of ``wave`` that begins and ends at zero."""
     wave = wave.astype(np.float32)
     n = min(round(_EDGE * rate), len(wave) // 2)
-    ramp = np.linspace(0, 1, n, dtype=np.float32)
-    wave[:n] *= ramp
-    wave[len(wave) - n :] *= ramp[::-1]
+    wave[:n] *= np.linspace(0, 1, n, dtype=np.float32)
+    _fade_out(wave, n)
     return wave
+
+
+def _fade_out(wave: np.ndarray, n: int) -> None:
+    n = min(n, len(wave))
+    wave[len(wave) - n :] *= np.linspace(1, 0, n, dtype=np.float32)

@@ -116,9 +116,9 @@ class Recordings:
 
 
 def equally_near(order: Sequence[int], cosines: np.ndarray, seed: int) -> list[int]:
-    """Which of some sounds, given nearest first, are about as near as the first, :data:`MOST` of
+    """Those of some sounds, given nearest first, that are about as near as the first.
 
-    them at most. Their order is the seed's choice.
+    At most :data:`MOST`, in an order that the seed chooses.
     """
     near = [i for i in order[:MOST] if cosines[i] > cosines[order[0]] - NEAR]
     random.Random(seed).shuffle(near)  # noqa: S311
@@ -132,12 +132,19 @@ def _read(path: Path) -> list[Recording]:
 
 
 def arrange(
-    waves: Sequence[np.ndarray], length: int, rate: int, *, loops: bool, rng: random.Random
+    waves: Sequence[np.ndarray],
+    length: int,
+    rate: int,
+    *,
+    loops: bool,
+    rng: random.Random,
+    least: float = 0.0,
 ) -> np.ndarray:
     """Fill ``length`` samples with ``waves``: a long one is cut, short ones are repeated.
 
     What loops is repeated with crossfades; events follow one another with random pauses, each
-    time another of the waves and another level.
+    time another of the waves and another level. None begins at the end with less than ``least``
+    (0 to 1) of it to be heard.
     """
     if len(waves[0]) >= length:
         begin = rng.randrange(len(waves[0]) - length + 1)
@@ -146,6 +153,8 @@ def arrange(
     at = 0 if loops or len(waves[0]) > length // 2 else rng.randrange(0, rate // 4)
     wave = waves[0]
     while at < length:
+        if at and length - at < least * len(wave):
+            break
         take = wave.astype(np.float32) * rng.uniform(0.7, 1.0)
         fade = min(len(take) // 3, rate // 5) if loops else 0
         if fade and at:
