@@ -206,7 +206,7 @@ def _otio(folder: Path) -> list[bytes]:
 
     clip = otio.schema.Clip(
         "a", source_range=otio.opentime.TimeRange(
-            otio.opentime.RationalTime(0, 25), otio.opentime.RationalTime(50, 25)
+            otio.opentime.RationalTime(0, 25), otio.opentime.RationalTime(37, 25)
         ),
     )  # fmt: skip
     timeline = otio.schema.Timeline("t")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fuzzing import TARGETS, attempt, mutated
 
-ROUNDS = {"media": 36, "big buck bunny": 6, "mapper": 12, "ledger": 30}
+ROUNDS = {"media": 36, "big buck bunny": 6, "mapper": 12, "ledger": 30, "otio": 12}
 
 
 @pytest.mark.parametrize("name", TARGETS)

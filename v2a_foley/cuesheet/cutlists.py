@@ -7,12 +7,14 @@ sound are no scenes; of several picture tracks the first one counts.
 from __future__ import annotations
 
 import csv
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from v2a_foley.cuesheet import cutxml
 from v2a_foley.cuesheet.cutxml import Cut
@@ -168,28 +170,12 @@ def _frames(path: Path, line: int, text: str, rate: Fraction) -> int:
 
 
 def _otio(path: Path) -> list[Cut]:
-    import opentimelineio as otio
-
     _text(path)  # its own words for what cannot be read
+    # -P: a module of the folder that the command runs in is none of ours
+    command = [sys.executable, "-P", "-m", "v2a_foley.cuesheet.cutotio", str(path.absolute())]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     try:
-        root: Any = otio.adapters.read_from_file(str(path), adapter_name="otio_json")
-        timelines = [root] if isinstance(root, otio.schema.Timeline) else []
-        if isinstance(root, otio.schema.SerializableCollection):
-            timelines = root.find_children(descended_from_type=otio.schema.Timeline)
-        tracks = [track for timeline in timelines[:1] for track in timeline.video_tracks()]
-        return next(filter(None, map(_clips, tracks)), [])
-    except Exception as problem:  # it raises whatever its parser meets, KeyError among others
-        words = str(problem).strip().partition("\n")[0]
+        return [Cut(*row) for row in json.loads(done.stdout)]
+    except (ValueError, TypeError):
+        words = done.stderr.strip().rpartition("\n")[2] or "its parser gave up"
         raise InputError(f"{path}: cannot be read as OpenTimelineIO: {words}") from None
-
-
-def _clips(track: Any) -> list[Cut]:
-    import opentimelineio as otio
-
-    cuts: list[Cut] = []
-    for item in track:
-        if isinstance(item, otio.core.Item) and not isinstance(item, otio.schema.Gap):
-            span = track.range_of_child(item)
-            start, end = span.start_time.to_seconds(), span.end_time_exclusive().to_seconds()
-            cuts.append(Cut(start, end, f"clip {len(cuts) + 1} ({item.name!r})"))
-    return cuts

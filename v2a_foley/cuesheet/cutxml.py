@@ -75,6 +75,8 @@ def _parsed(path: Path) -> tuple[Element, dict[Element, int]]:
     except expat.ExpatError as problem:
         what = expat.errors.messages[problem.code]
         raise InputError(f"{path}, line {problem.lineno}: is not valid XML: {what}") from None
+    except LookupError as problem:
+        raise InputError(f"{path}, line 1: {problem}; save it as UTF-8") from None
     return builder.close(), lines
 
 
