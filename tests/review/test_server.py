@@ -285,12 +285,16 @@ def test_a_preset_of_ones_own_can_be_chosen(inside: Client, sheet: CueSheet):
 def test_a_sheet_that_was_broken_by_hand_is_told_and_mended(inside: Client, sheet: CueSheet):
     assert sheet.path is not None
     good = sheet.path.read_text()
+    media = inside.ask("GET", "/")[2].decode().split('src="')[1].split('"')[0]
     version = json.loads(inside.ask("GET", "/state")[2])["version"]
     sheet.path.write_text(good.replace("start = 1.2", "start = 1.1"))
     status, _, body = inside.ask("GET", "/")
     assert (status, "scenes must not overlap" in json.loads(body)["error"]) == (409, True)
     assert inside.edit("mute", True)[0] == inside.post("/render", {})[0] == 409
     assert json.loads(inside.ask("GET", "/state")[2])["version"] != version
+    for _ in range(3):
+        assert inside.ask("GET", "/")[0] == 409
+    assert inside.ask("GET", media)[0] == 200  # of the page that is still open
     sheet.path.write_text(good)
     assert inside.ask("GET", "/")[0] == 200
 
@@ -299,8 +303,15 @@ def test_a_render_that_cannot_be_is_told(inside: Client):
     assert inside.post("/render", {}) == (200, {"done": "Rendering"})
     while (state := json.loads(inside.ask("GET", "/state")[2]))["busy"]:
         pass
+    assert state["failed"]
     assert state["text"].startswith("Not rendered: ")
     assert "was spotted with the CLIP 'tiny'" in state["text"]
+
+
+def test_one_render_runs_at_a_time(inside: Client):
+    with inside.server.session._rendering:
+        assert inside.post("/render", {})[0] == 409
+        assert json.loads(inside.ask("GET", "/state")[2])["busy"]
 
 
 def test_hostile_names_are_escaped_here_too(tmp_path: Any, clip: Any, starter: Any):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from v2a_foley.cli import console
-from v2a_foley.cli.options import ModelChoice, Overwrite, Sheet
+from v2a_foley.cli.options import ModelChoice, Overwrite, Sheet, announce
 from v2a_foley.cli.progress import Messages
 from v2a_foley.errors import InputError
 
@@ -68,6 +68,7 @@ def _serve(sheet: Path, port: int, choice: ModelChoice, messages: Messages) -> N
 
     loaded = cuesheet.load(sheet)
     models = choice.find(loaded.pack)
+    announce(models, choice.pack or loaded.pack, messages)
     with messages.progress() as progress:
         session = Session(sheet, models, progress)
         session.page()

@@ -37,21 +37,20 @@ class Shelf:
     """Keeps data to be served by name; what two pages in a row did not use goes."""
 
     def __init__(self) -> None:
-        self._now: dict[str, tuple[bytes, str]] = {}
-        self._before: dict[str, tuple[bytes, str]] = {}
+        self._pages: list[dict[str, tuple[bytes, str]]] = [{}, {}, {}]  # the coming one first
 
     def __call__(self, data: bytes, kind: str) -> str:
         name = hashlib.sha256(data).hexdigest()[:32]
-        self._now[name] = data, kind
+        self._pages[0][name] = data, kind
         return f"/media/{name}"
 
     def turn(self) -> None:
-        """Begin a new page."""
-        self._before, self._now = self._now, {}
+        """The coming page is complete."""
+        self._pages = [{}, *self._pages[:2]]
 
     def get(self, name: str) -> tuple[bytes, str] | None:
         """The data of that name and its kind."""
-        return self._now.get(name) or self._before.get(name)
+        return next((page[name] for page in self._pages if name in page), None)
 
 
 @dataclass(frozen=True, slots=True)

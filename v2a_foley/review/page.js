@@ -211,6 +211,7 @@
     } catch {
       state = { text: "The server has stopped", busy: true, version };
     }
+    if (state.failed && state.text !== $("#work").textContent) say(state.text, true);
     $("#work").textContent = state.text;
     $("#render").disabled = state.busy;
     const changed = version !== null && state.version !== version;

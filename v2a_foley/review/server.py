@@ -124,7 +124,9 @@ class Handler(BaseHTTPRequestHandler):
         hosts, origins = self.headers.get_all("Host", []), self.headers.get_all("Origin", [])
         if len(hosts) != 1 or hosts[0] not in self.server.hosts:
             raise _Refusal(HTTPStatus.MISDIRECTED_REQUEST, "this is not the address of the page")
-        if not re.match("/(?!/)", self.path):  # an address of another place, which a proxy would get
+        if not re.match(
+            "/(?!/)", self.path
+        ):  # an address of another place, which a proxy would get
             raise _Refusal(HTTPStatus.NOT_FOUND, "there is nothing here")
         if origins and origins != [f"http://{hosts[0]}"]:
             raise _Refusal(HTTPStatus.FORBIDDEN, "another page may not ask here")

@@ -35,7 +35,7 @@ class Session:
         self._media = Media(self._shelf, progress)
         self._drawing = threading.Lock()
         self._rendering = threading.Lock()
-        self._text = ""
+        self._text, self._failed = "", False
 
     def page(self) -> Page:
         """The page as the sheet and its stems are now.
@@ -44,8 +44,9 @@ class Session:
             FoleyError: the sheet is not valid.
         """
         with self._drawing:
+            page = compose(gather(cuesheet.load(self.sheet), self._media), live=True)
             self._shelf.turn()
-            return compose(gather(cuesheet.load(self.sheet), self._media), live=True)
+            return page
 
     def media(self, name: str) -> tuple[bytes, str] | None:
         """A sound or picture of the page by its name, and its kind."""
@@ -58,7 +59,8 @@ class Session:
     def state(self) -> dict[str, Any]:
         """What a page looks at now and then, to see whether it is still right."""
         busy = self._rendering.locked()
-        return {"busy": busy, "text": self._text, "version": self._version()}
+        told = {"busy": busy, "failed": self._failed, "text": self._text}
+        return told | {"version": self._version()}
 
     def _version(self) -> str:
         """Changes when the sheet is edited, by whomever, and when a render ends."""
@@ -75,7 +77,7 @@ class Session:
         sheet = cuesheet.load(self.sheet)
         if not self._rendering.acquire(blocking=False):
             raise InputError("a render is running; wait for its end")
-        self._text = "Loading the models"
+        self._text, self._failed = "Loading the models", False
         threading.Thread(target=self._render, args=(sheet,), daemon=True).start()
         return {"done": "Rendering"}
 
@@ -86,10 +88,10 @@ class Session:
             made = render(sheet, models=self._models, progress=self)
             fresh = sum(not each.cached for each in made)
             self._text = f"Rendered {fresh} of {len(made)} scenes anew"
-        except FoleyError as problem:
-            self._text = f"Not rendered: {problem}"
         except Exception as problem:  # whatever it is, the page must hear of it
-            self._text = f"Not rendered: unexpected {type(problem).__name__}: {problem}"
+            known = isinstance(problem, FoleyError)
+            words = str(problem) if known else f"unexpected {type(problem).__name__}: {problem}"
+            self._text, self._failed = f"Not rendered: {words}", True
         finally:
             self._rendering.release()
 
