@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from v2a_foley import provenance
 from v2a_foley.cuesheet import CueSheet, located, resolve
-from v2a_foley.export.handover import TRACK, HandOver, check_names
+from v2a_foley.export.handover import TRACK, HandOver
 from v2a_foley.finishing import Finished, finish
-from v2a_foley.media.files import check_output
 from v2a_foley.media.probe import MediaInfo, probe
 from v2a_foley.presets import Overrides, Preset
 from v2a_foley.programme import check_stems, check_track, programme, stem_gain_db, treated_stem
@@ -104,18 +103,13 @@ def check_targets(
     Raises:
         InputError: naming the file.
     """
-    from v2a_foley.export.edl import check_rate
-    from v2a_foley.export.timecode import timeline_rate
     from v2a_foley.media.containers import check_container
 
-    handover.check()
-    files = [output, *handover.files(filter(sheet.sounds, sheet.scenes))]
-    check_names(files)
     inputs = [sheet.video, *(stem_path(sheet, scene) for scene in sheet.scenes)]
-    for path in files:
-        check_output(path, inputs, overwrite=overwrite)
-        if path.suffix.lower() == ".edl":
-            check_rate(timeline_rate(info.rate), path)
+    if sheet.path is not None:
+        inputs.append(sheet.path)
+    heard = filter(sheet.sounds, sheet.scenes)
+    handover.check(output, info, inputs, heard, overwrite=overwrite)
     check_container(info, output)
 
 

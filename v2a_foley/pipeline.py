@@ -14,7 +14,6 @@ from v2a_foley.cuesheet import CueSheet
 from v2a_foley.delivery import Delivery, check_targets, deliver
 from v2a_foley.errors import CueSheetError
 from v2a_foley.export.handover import HandOver
-from v2a_foley.media.files import check_output
 from v2a_foley.media.probe import probe
 from v2a_foley.presets import Overrides
 from v2a_foley.progress import SILENT, Progress
@@ -72,9 +71,8 @@ def foley(
     info = probe(video)
     target = output or default_output(video)
     handover = HandOver(stems, handles, tuple(timelines), sidecar)
-    handover.check()
-    for path in (target, *handover.files(())):
-        check_output(path, [video], overwrite=overwrite)
+    inputs = [video] if sheet is None else [video, sheet]
+    handover.check(target, info, inputs, overwrite=overwrite)
     with contextlib.ExitStack() as stack:
         where = sheet or stack.enter_context(cache.work_folder()) / "run.cues.toml"
         watch = _Watch()

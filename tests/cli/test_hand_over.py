@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import SHEET, Cli
+from tests.media.made import H264, lavfi, make
 
 ALL = [
     "--stems", "stems", "--handles", "--timeline", "a.otio", "--timeline", "b.xml",
@@ -85,6 +86,29 @@ def test_it_is_refused_before_any_work(
     assert done.stdout == ""
     assert listing() == before
     assert Path("there.otio").read_text() == "precious"
+
+
+@pytest.mark.parametrize("command", ["run", "deliver"])
+def test_an_edl_cannot_count_a_fast_film(command: str, cli: Cli, stems: Path) -> None:
+    make(Path("clip.mp4").absolute(), *lavfi("testsrc2=s=64x48:r=120:d=3"), *H264)
+    source = "clip.mp4" if command == "run" else stems
+    done = cli(command, source, "--stems", "parts", "--timeline", "a.edl")
+    assert done.exit_code == 2
+    words = " ".join(done.stderr.split())
+    assert "a.edl: an EDL cannot count 120 frames a second; use .otio, .xml or .fcpxml" in words
+    assert not Path("parts").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "deliver"])
+def test_a_sidecar_never_replaces_the_cue_sheet(
+    command: str, cli: Cli, video: Path, stems: Path
+) -> None:
+    text = stems.read_text()
+    given = [video, "--cue-sheet", stems] if command == "run" else [stems]
+    done = cli(command, *given, "--sidecar", stems, "--overwrite")
+    assert done.exit_code == 2
+    assert "is the input itself" in done.stderr
+    assert stems.read_text() == text
 
 
 def test_a_scene_that_is_called_like_the_track(cli: Cli, video: Path, stems: Path) -> None:

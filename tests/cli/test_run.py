@@ -58,8 +58,8 @@ def test_run_as_json_and_again(cli: Cli, video: Path):
     assert [Path(each).name for each in record["stems"]] == ["001.wav", "002.wav", "track.wav"]
     for scene in record["scenes"]:
         assert scene.keys() == {
-            "id", "start", "end", "length", "preset", "seed", "tags", "stem", "seconds", "cached",
-            "candidates", "similarity", "sources", "notes",
+            "id", "start", "end", "length", "preset", "seed", "tags", "stem", "seconds", "handle",
+            "cached", "pick", "candidates", "similarity", "sources", "changed", "notes",
         }  # fmt: skip
         assert scene["preset"] == "city"
         assert not scene["cached"]

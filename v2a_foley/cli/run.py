@@ -99,12 +99,12 @@ class Job:
             presets.find(self.preset)
         info = probe(self.video)
         check_audio_track(info, self.audio_track)
-        beside.check(self.target, self.video, overwrite=self.overwrite)
-        check_container(info, self.target)
         if self.cue_sheet is not None and self.cue_sheet.resolve() == self.target.resolve():
             raise InputError(
                 f"{console.name(self.target)}: is the output too; choose another --cue-sheet"
             )
+        beside.check(self.target, info, self.cue_sheet, overwrite=self.overwrite)
+        check_container(info, self.target)
         if self.spotted:
             self._check_unused(spotting)
             self.pack()  # a sheet with a mistake in it ends here

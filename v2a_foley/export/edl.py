@@ -5,16 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from pathlib import Path
 
-from v2a_foley.errors import InputError
 from v2a_foley.export.stems import Cut
 from v2a_foley.export.timeline import Timeline, printable, title
-from v2a_foley.media.files import named
 
 REEL = 8  # characters in the name of a reel
-MOST_FRAMES = 99  # two digits
 MOST_EVENTS = 999  # three digits
 SPECIAL = {"AX", "BL", "BLACK", "BARS"}  # reels that mean something else
 
@@ -23,12 +19,8 @@ def dumps(timeline: Timeline, path: Path) -> tuple[str, tuple[str, ...]]:
     """The picture as the first event, then one for each stem; and what could not be held.
 
     A stem's own timecode is that of its place, so its source and record times are the same.
-
-    Raises:
-        InputError: the timeline counts more frames a second than timecode has digits for.
     """
     clock = timeline.clock
-    check_rate(clock.rate, path)
     held = timeline.lanes[0] if timeline.lanes else []
     lost = tuple(_lost(timeline, held))
     names = reels([timeline.picture.path.stem, *(cut.path.stem for cut in held)])
@@ -43,15 +35,6 @@ def dumps(timeline: Timeline, path: Path) -> tuple[str, tuple[str, ...]]:
         lines.append(f"* FROM CLIP NAME: {printable(cut.path.name)}")
         lines.append(f"* LOC: {clock.timecode(cut.start)} GREEN   {title(cut)}")
     return "\n".join([*lines, ""]), lost
-
-
-def check_rate(rate: Fraction, path: Path) -> None:
-    """Refuse a frame rate that an EDL cannot count."""
-    if round(rate) > MOST_FRAMES + 1:
-        raise InputError(
-            f"{named(path)}: an EDL cannot count {float(rate):g} frames a second; use .otio, .xml "
-            "or .fcpxml"
-        )
 
 
 def reels(names: Iterable[str]) -> list[str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from v2a_foley.cuesheet import Scene
 from v2a_foley.errors import InputError
-from v2a_foley.media.files import named
+from v2a_foley.media.files import check_output, named
+
+if TYPE_CHECKING:
+    from v2a_foley.media.probe import MediaInfo
 
 TRACK = "track.wav"  # the whole programme, among the delivered stems
 TIMELINES = (".otio", ".xml", ".fcpxml", ".edl")
@@ -44,12 +48,35 @@ class HandOver:
         single = [path for path in (self.track, self.sidecar) if path is not None]
         return [*stems, *self.timelines, *single]
 
-    def check(self) -> None:
-        """Refuse what does not go together.
+    def check(
+        self,
+        output: Path,
+        info: MediaInfo,
+        inputs: Collection[Path],
+        scenes: Iterable[Scene] = (),
+        *,
+        overwrite: bool,
+    ) -> None:
+        """Refuse what does not go together, or must not be written, beside ``output``.
+
+        ``scenes`` may be left out where they are not known yet.
 
         Raises:
-            InputError: a timeline or handles without stems, or an unknown suffix.
+            InputError: a timeline or handles without stems, an unknown suffix, one name twice,
+                or as in :func:`check_output`.
         """
+        from v2a_foley.export.timecode import check_rate
+
+        self._check_options()
+        files = [output, *self.files(scenes)]
+        check_names(files)
+        for path in files:
+            check_output(path, inputs, overwrite=overwrite)
+        for path in self.timelines:
+            if path.suffix.lower() == ".edl":
+                check_rate(info.rate, path)
+
+    def _check_options(self) -> None:
         for path in self.timelines:
             if path.suffix.lower() not in TIMELINES:
                 known = ", ".join(TIMELINES)

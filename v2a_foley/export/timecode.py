@@ -6,13 +6,17 @@ import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
+from v2a_foley.errors import InputError
 from v2a_foley.media.audio import RATE
+from v2a_foley.media.files import named
 from v2a_foley.media.probe import MediaInfo, open_media
 
 NTSC = Fraction(1000, 1001)
 USUAL = tuple(Fraction(rate) for rate in (24, 25, 30, 48, 50, 60, 100, 120))
 CLOSE = Fraction(1, 5000)  # by how much containers round a rate; 30 and 29.97 are 1/1000 apart
+MOST_FRAMES = 100  # a second, that two digits count
 DAY = 24 * 60 * 60
 
 _TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)([:;.,])(\d\d)")
@@ -110,6 +114,19 @@ def timeline_rate(rate: Fraction) -> Fraction:
     multiples = [usual for usual in USUAL if usual % rate == 0]
     higher = [usual for usual in USUAL if usual >= rate]
     return (multiples or higher or [USUAL[-1]])[0]
+
+
+def check_rate(rate: Fraction, path: Path) -> None:
+    """Refuse a frame rate of which an EDL's timecode has no two digits for each frame.
+
+    Raises:
+        InputError: naming the EDL.
+    """
+    if round(timeline_rate(rate)) > MOST_FRAMES:
+        raise InputError(
+            f"{named(path)}: an EDL cannot count {float(rate):g} frames a second; use .otio, .xml "
+            "or .fcpxml"
+        )
 
 
 def start_timecode(info: MediaInfo) -> str | None:
