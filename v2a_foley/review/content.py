@@ -124,7 +124,8 @@ def gather(sheet: CueSheet, media: Media) -> Review:
     found = [each for each in provenance.load(sheet.artefacts) if isinstance(each, dict)]
     records = {str(each.get("scene")): each for each in found}
     strips = media.strips(sheet, advice)
-    programme = media.programme(sheet, advice)
+    wanted = any(stem_path(sheet, scene).is_file() for scene in sheet.scenes)
+    programme = media.programme(sheet, advice) if wanted else None
     track = resolve(sheet, None).mix
     scenes = []
     for number, scene in enumerate(sheet.scenes, 1):
