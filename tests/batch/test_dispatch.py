@@ -193,3 +193,15 @@ def test_models_that_do_not_fit_end_the_batch_as_bad_input():
     engine.hello = {"event": "unfit", "error": "the pack is damaged", "code": 2}
     with pytest.raises(InputError, match="the pack is damaged"):
         dispatch(engine)
+
+
+def test_a_worker_too_many_is_done_without():
+    class Second(Scripted):
+        def start(self, number: int, events: Events) -> Worker:
+            if number == 1:
+                time.sleep(0.1)
+                self.hello = {"event": "unfit", "error": "needs 3 GiB of memory", "code": 2}
+            return super().start(number, events)
+
+    engine = Second({}, workers=2)
+    assert events(dispatch(engine)) == {"made": 10}

@@ -168,9 +168,8 @@ class Dispatcher:
             return
         event = message["event"]
         if event == "unfit":
-            kind = InputError if message["code"] == InputError.exit_code else FoleyError
-            raise kind(message["error"])
-        if event == "ready":
+            self._unfit(slot, message)
+        elif event == "ready":
             slot.files = message["files"]
             self._failed_starts = 0
             self._watcher.worker(slot.number, message)
@@ -178,6 +177,15 @@ class Dispatcher:
             yield from self._died(slot, message["why"])
         elif message["key"] in slot.flights:
             yield from self._told(slot, message)
+
+    def _unfit(self, slot: _Slot, message: Message) -> None:
+        """A worker's models do not load; others may have had the memory that it lacks."""
+        if not any(each.files for each in self._slots):
+            kind = InputError if message["code"] == InputError.exit_code else FoleyError
+            raise kind(message["error"])
+        self._watcher.note(f"worker {slot.number + 1} does without: {message['error']}")
+        slot.worker.kill()
+        self._slots.remove(slot)
 
     def _told(self, slot: _Slot, message: Message) -> Iterator[Outcome]:
         flight = slot.flights[message["key"]]

@@ -99,7 +99,7 @@ class _Process:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        with self._process.stdout as lines:
+        with self._process.stdout as lines, suppress(ValueError):  # half a line: it was killed
             for line in lines:
                 self._events.put((self, json.loads(line)))
         code = self._process.wait()

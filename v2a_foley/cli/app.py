@@ -33,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _batch = typer.Typer(
-    cls=batch.Batch, no_args_is_help=True, help="Many videos: INPUTS... -o DIR, as in 'run'."
+    cls=batch.Batch, no_args_is_help=True, help="Many videos: INPUTS... -o DIR (see 'run --help')."
 )
 _cue = typer.Typer(no_args_is_help=True, help="Change a cue sheet, scene by scene.")
 _evaluate = typer.Typer(no_args_is_help=True, help="How good mappers and sounds are.")

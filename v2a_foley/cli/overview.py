@@ -121,7 +121,12 @@ class OnTerminal(Lines):
         super().__init__(messages, as_json)
         self._at_work: dict[int, dict[str, str]] = {}
         self._console = Console(stderr=True)
-        self.live = Live(console=self._console, get_renderable=self._view, refresh_per_second=4)
+        self.live = Live(
+            console=self._console,
+            get_renderable=self._view,
+            refresh_per_second=4,
+            redirect_stdout=sys.stdout.isatty(),  # else the names are on their way to a file
+        )
 
     def worker(self, number: int, message: Message) -> None:
         """Remember what each worker is at."""
