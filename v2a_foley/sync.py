@@ -20,8 +20,8 @@ DECAY_DB, LOUDEST_BED_DB = -40.0, -25.0  # under the loudest moment; an event is
 REST = 12  # hops, 60 ms, for which it must be
 FAINT_DB = -18.0  # under the loudest event: too quiet to stand for something seen
 ATTACK = 0.12  # seconds in which an event must have become loud
-FADE_IN, FADE_OUT, OVERLAP = 0.004, 0.03, 0.08  # seconds
-GRAIN = 0.4  # seconds of background at once
+FADE_IN, FADE_OUT, DYING = 0.004, 0.03, 0.12  # seconds; the last is an event's end
+GRAIN, OVERLAP = 0.4, 0.08  # seconds of background at once, and of fading into the next
 DEPTH_DB = 18.0  # how far the level follows motion down
 SMOOTH = 0.25  # seconds over which motion is averaged for it
 
@@ -174,10 +174,10 @@ def _laid(
         part = parts[number % len(parts)].copy()
         if number >= len(parts):
             part = _varied(part, rate, rng)
-        if number + 1 < len(begins):  # dies away as the next one begins
-            part = part[: begins[number + 1] - begin + before]
+        if number + 1 < len(begins):  # dies away before the next one begins
+            part = part[: begins[number + 1] - begin]
         part = part[: max(0, len(out) - begin)]
-        _fade(part, round(FADE_IN * rate), round(OVERLAP * rate))
+        _fade(part, round(FADE_IN * rate), round(DYING * rate))
         heard = part[max(0, -begin) :]
         out[max(0, begin) : max(0, begin) + len(heard)] += heard
     return out

@@ -89,12 +89,12 @@ def read(path: Path) -> tuple[np.ndarray, int]:
 
 
 def generated(models: Models) -> list[tuple[np.ndarray, int]]:
-    """Sounds that the pack makes of every second phrase of the bank, 3 s each."""
+    """Sounds that the pack makes of every 16th phrase of the bank, 3 s each."""
     from v2a_foley.mapper.bridge import phrases
     from v2a_foley.models.generator import Request
 
     rate, requests = models.generator.sample_rate, []
-    for seed, condition in enumerate(models.clap.texts([row.sound for row in phrases()[::2]])):
+    for seed, condition in enumerate(models.clap.texts([row.sound for row in phrases()[::16]])):
         chosen = models.recordings.choose(condition, seed) if models.recordings else ()
         start = None
         if chosen and models.recordings:
