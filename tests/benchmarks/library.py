@@ -54,7 +54,8 @@ def main(files: str = "10000", rounds: str = "50") -> None:
 
 def _fill(place: Path, real: Path, folder: Path, files: int) -> None:
     """Link to the recordings and write rows for the links until the index has ``files``."""
-    from v2a_foley.library.index import Entry, File, Index
+    from v2a_foley.library.index import Index
+    from v2a_foley.library.records import Entry, File
 
     folder.mkdir()
     rng = np.random.default_rng(0)

@@ -16,7 +16,8 @@ from tests.library.made import RATE, engine, folder_of_sounds, put, rain
 from tests.media.made import make
 from v2a_foley.errors import InputError, ModelError
 from v2a_foley.library.adding import add, refresh, remove
-from v2a_foley.library.index import Index, Piece
+from v2a_foley.library.index import Index
+from v2a_foley.library.records import Piece
 from v2a_foley.library.updating import WINDOW, Report
 from v2a_foley.models.bundle import Models
 

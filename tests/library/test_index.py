@@ -11,7 +11,8 @@ import pytest
 
 from v2a_foley.errors import InputError, MediaError
 from v2a_foley.library import vectors
-from v2a_foley.library.index import NAME, Entry, File, Index
+from v2a_foley.library.index import NAME, Index
+from v2a_foley.library.records import Entry, File
 from v2a_foley.library.searching import Library
 from v2a_foley.models.bundle import Models
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from v2a_foley.errors import InputError
-from v2a_foley.library.index import Folder, Index, exists
+from v2a_foley.library.index import Index, exists
+from v2a_foley.library.records import Folder
 from v2a_foley.library.scanning import resolved, scan
 from v2a_foley.library.space import index_folder
 from v2a_foley.library.updating import Report, update

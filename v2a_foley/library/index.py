@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from v2a_foley.errors import InputError, MediaError
 from v2a_foley.library import vectors
+from v2a_foley.library.records import Entry, File, Folder, Piece
 
 FORMAT = "1"
 NAME = "library.sqlite"
@@ -40,62 +40,6 @@ CREATE TABLE windows (
 CREATE INDEX files_by_hash ON files (hash);
 CREATE INDEX windows_by_file ON windows (file);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """A folder that was added: its name in credits, and the licence stated for all it holds."""
-
-    id: int
-    path: Path
-    name: str
-    licence: str
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of a folder. ``path`` is relative to it, with slashes; ``mtime`` in nanoseconds.
-
-    ``hash`` is the SHA-256 of its bytes. ``note`` says why it has no windows, if it has none.
-    """
-
-    path: str
-    size: int
-    mtime: int
-    hash: str
-    seconds: float
-    licence: str
-    note: str
-    id: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file to be written, with its windows: ``spans`` in seconds, ``embeddings`` ``(n, dim)``.
-
-    ``known``: the index has a file with the same bytes, whose windows it gets instead.
-    """
-
-    file: File
-    spans: Sequence[tuple[float, float]] = ()
-    embeddings: Sequence[np.ndarray] = ()
-    known: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A window of a recording: seconds ``start`` to ``end`` of a file, and its embedding's row."""
-
-    folder: Folder
-    file: File
-    start: float
-    end: float
-    row: int
-
-    @property
-    def path(self) -> Path:
-        """Where the file is."""
-        return self.folder.path / self.file.path
 
 
 class Index:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2a_foley.errors import FoleyError, InputError
-from v2a_foley.library.index import Index, Piece, exists
+from v2a_foley.library.index import Index, exists
+from v2a_foley.library.records import Piece
 from v2a_foley.library.space import index_folder
 from v2a_foley.models.packs import sha256
 from v2a_foley.models.recordings import MOST, equally_near

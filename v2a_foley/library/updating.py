@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2a_foley.errors import FoleyError, InputError, MediaError
-from v2a_foley.library.index import Entry, File, Folder, Index
+from v2a_foley.library.index import Index
+from v2a_foley.library.records import Entry, File, Folder
 from v2a_foley.library.scanning import Licences, Scan, scan
 from v2a_foley.library.shaping import is_silent, sounding
 from v2a_foley.media.files import named
