@@ -102,6 +102,17 @@ def changed(old: str, new: str) -> Callable[[str], str]:
         (changed("score = 0.1", "scor = 0.1"), 'scene #1 tags #2 scor .* did you mean "score"'),
         (changed(", score = 0.1", ""), "scene #1 tags #2 score is missing"),
         (changed("tags = [", 'tags = ["dog",'), "line 23: scene #1 tags #1 must be like {concept"),
+        (
+            changed("seed = 99", "seed = 99\nmute = 1"),
+            "line 38: scene #2 mute must be true or false",
+        ),
+        (changed("seed = 99", "seed = 99\nsoolo = true"), 'line 38: .* did you mean "solo"'),
+        (
+            changed("seed = 99", "seed = 99\npick = 0"),
+            "line 38: scene #2 pick must be a candidate's",
+        ),
+        (changed("steps = 30", "pann = 0"), "line 29: scene #1 generation.pann is unknown"),
+        (changed("steps = 30", "guard = ['musik']"), 'line 29: .* did you mean "music"'),
         (changed("steps = 30", "steps = 0"), "line 29: scene #1 generation.steps must be a whole"),
         (changed("[scene.generation]", "[scene.generator]"), "line 28: scene #1 generator is unk"),
         (
