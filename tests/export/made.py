@@ -75,7 +75,7 @@ def sheet_of(
     times = [[float(frame / Fraction(rate)) for frame in pair] for pair in bounds]
     tags = (Tag("dog <b>", "animals", 0.5),)
     scenes = [
-        Scene(f"{number:03}", start, end, "city", number, tags)
+        Scene(f"{number:03}", start, end, "default", number, tags)
         for number, (start, end) in enumerate(times, start=1)
     ]
     length = float(FRAMES / Fraction(rate))

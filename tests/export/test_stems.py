@@ -5,7 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
+import opentimelineio as otio
 import pytest
 import soundfile
 
@@ -95,3 +97,14 @@ def test_levels_are_those_of_the_programme(tmp_path: Path) -> None:
     middle = slice(RATE // 2, RATE)
     there = track[round(scene.start * RATE) :][middle]
     np.testing.assert_allclose(there, np.stack([stem[middle]] * 2, 1), atol=1e-4)
+
+
+def test_stems_of_wide_scenes_are_stereo(tmp_path: Path) -> None:
+    made = delivered(tmp_path, 25, overrides={"mix": {"width": 0.5}}, handles=True)
+    assert {soundfile.info(path).channels for path in made.delivery.stems} == {2}
+    with av.open(str(made.delivery.stems[0])) as media:
+        assert "M=stereo" in media.metadata["coding_history"]
+    timeline = otio.adapters.read_from_file(str(tmp_path / "cut.xml"))
+    tracks = [track for track in timeline.audio_tracks() if track[0].name != "clip.mov"]
+    starts = [[each.range_in_parent().start_time.value for each in t.find_clips()] for t in tracks]
+    assert starts == [[start for start, _ in BOUNDS]]  # the two of a pair are read as one

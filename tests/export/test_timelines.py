@@ -134,7 +134,7 @@ def test_markers_say_what_the_scenes_are(made: Made, suffix: str) -> None:
     assert [mark.name for mark in markers] == ["001 dog <b>", "002 dog <b>", "003 dog <b>"]
     spans = [(m.marked_range.start_time.value, m.marked_range.duration.value) for m in markers]
     assert spans == [(start, end - start) for start, end in BOUNDS]
-    assert markers[0].metadata["fcp_xml"]["comment"] == "preset city, seed 1"
+    assert markers[0].metadata["fcp_xml"]["comment"] == "preset default, seed 1"
     assert timeline.global_start_time.value == 36_000 * round(made.rate)
 
 
