@@ -9,7 +9,7 @@ import sys
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 NAMES = (
     "spot", "run", "render", "deliver", "memory", "foundation", "generation", "embed", "mapper",
-    "library", "batch", "timing", "guards", "review", "fuzz",
+    "library", "batch", "timing", "guards", "review", "fuzz", "presets",
 )  # fmt: skip
 
 if __name__ == "__main__":
