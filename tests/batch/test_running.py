@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.batch.mixed import BROKEN, Mixed, mixed
@@ -180,3 +181,25 @@ def test_two_shards_are_the_whole(
         assert child.returncode in (0, 1), stderr
     assert outputs(folder) == outputs(whole[0])
     assert read_all(folder).keys() == read_all(whole[0]).keys()
+
+
+def test_two_ray_workers_of_which_one_is_killed(
+    clips: Mixed, whole: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+):
+    pytest.importorskip("ray")
+    folder, flags = tmp_path / "out", ("--engine", "ray", "--workers", "2")
+    child = start("batch", clips.folder, "-o", folder, *flags, cache=tmp_path / "cache")
+    while child.poll() is None and not outputs(folder):
+        time.sleep(0.05)
+    members = [
+        each for each in psutil.Process(child.pid).children(recursive=True)
+        if each.cmdline()[:1] and each.cmdline()[0].startswith("ray::Member")
+    ]  # fmt: skip
+    assert len(members) == 2
+    members[0].kill()
+    _, stderr = child.communicate()
+    assert child.returncode == 1, stderr
+    assert outputs(folder) == outputs(whole[0])
+    records = read_all(folder)
+    assert sum(record.status == "done" for record in records.values()) == len(clips.good)
+    assert sum(record.status == "failed" for record in records.values()) == len(clips.broken)

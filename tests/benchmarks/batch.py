@@ -73,7 +73,7 @@ def ray(folder: Path, clips: int = 40) -> None:
         time.sleep(0.2)
     actors = [
         each for each in psutil.Process(child.pid).children(recursive=True)
-        if any("Member" in word for word in each.cmdline())
+        if any(word.startswith("ray::Member") for word in each.cmdline())
     ]  # fmt: skip
     actors[0].kill()
     _finish(child)

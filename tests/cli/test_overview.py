@@ -75,7 +75,8 @@ def test_the_overview_shows_what_is_at_work():
     play(shown)
     text = io.StringIO()
     Console(file=text, width=120).print(shown.live.get_renderable())
-    counts, *_, worker = text.getvalue().splitlines()
+    counts, bar, worker = text.getvalue().splitlines()
     assert counts.startswith("1/3 files, 3 scenes, ")
-    assert counts.endswith(" left, 0 failed")
+    assert counts.rstrip().endswith(" left, 0 failed")
+    assert set(bar.strip()) == {"━"}
     assert worker.strip() == "worker 1: deliver reel 1/\\x1b[2Jb.foley.mp4"

@@ -151,25 +151,24 @@ class OnTerminal(Lines):
             )
 
     def _view(self) -> RenderableType:
-        from rich.console import Group
         from rich.progress_bar import ProgressBar
+        from rich.table import Table
         from rich.text import Text
 
         ended = self.counts.total()
         rate, left = self.rate()
         hours, rest = divmod(int(left), 3600)
         eta = f"{hours}:{rest // 60:02d}:{rest % 60:02d} left" if ended else "time left unknown"
-        rows: list[RenderableType] = [
-            Text(
-                f"{ended}/{self.total} files, {self.scenes} scenes, {rate:.0f} files/h, {eta}, "
-                f"{self.counts['failed']} failed"
-            ),
-            ProgressBar(total=max(1, self.total), completed=ended, width=60),
-        ]
+        rows = Table.grid()
+        rows.add_row(
+            f"{ended}/{self.total} files, {self.scenes} scenes, {rate:.0f} files/h, {eta}, "
+            f"{self.counts['failed']} failed"
+        )
+        rows.add_row(ProgressBar(total=max(1, self.total), completed=ended, width=60))
         for number, files in sorted(self._at_work.items()):
             busy = [f"{stage} {name}" for name, stage in list(files.items()) if stage != "wait"]
-            rows.append(Text(f"worker {number + 1}: {console.name(', '.join(busy[:SHOWN]))}"))
-        return Group(*rows)
+            rows.add_row(Text(f"worker {number + 1}: {console.name(', '.join(busy[:SHOWN]))}"))
+        return rows
 
 
 @contextmanager
