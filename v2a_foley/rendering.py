@@ -95,7 +95,7 @@ def render_all(
 
     Yields each sheet as it is complete, or with what was wrong with it.
     """
-    studio = Studio(models)
+    studio = Studio(models, progress)
     works: list[_Work] = []
     for sheet in sheets:
         try:

@@ -15,7 +15,7 @@ from v2a_foley.cuesheet import derive_seed
 from v2a_foley.jobs import Job, pieces_key
 from v2a_foley.level import set_level
 from v2a_foley.models.generator import Request
-from v2a_foley.progress import Progress
+from v2a_foley.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from v2a_foley.library import Library
@@ -63,8 +63,8 @@ def seed_of(job: Job, number: int) -> int:
 class Studio:
     """Makes takes with one set of models; what is not needed is not loaded."""
 
-    def __init__(self, models: Models) -> None:
-        self.models = models
+    def __init__(self, models: Models, progress: Progress = SILENT) -> None:
+        self.models, self.progress = models, progress
         self._negatives: dict[str, np.ndarray] = {}
 
     @cached_property
@@ -77,7 +77,7 @@ class Studio:
         """The user's own recordings. Raises InputError where there are none."""
         from v2a_foley.library import open_library
 
-        return open_library(self.models)
+        return open_library(self.models, self.progress)
 
     def kept(self, job: Job, number: int) -> Take | None:
         """The take that was made before from the same inputs."""
