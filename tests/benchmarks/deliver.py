@@ -23,7 +23,7 @@ STRIP = {
 
 
 def main(minutes: str = "10") -> None:
-    """Print seconds of wall and CPU time a minute of sound, and the peak memory, of some deliveries."""
+    """Print wall and CPU seconds a minute of sound, and the peak memory, of some deliveries."""
     cases: dict[str, tuple[dict[str, object], list[str]]] = {
         "replace, no strip, .mkv": ({}, ["mkv"]),
         "replace, every strip in full, .mkv": (STRIP, ["mkv"]),
