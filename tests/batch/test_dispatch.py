@@ -14,7 +14,7 @@ from v2a_foley.batch.dispatch import CRASHES, STARTS, Dispatcher, Outcome, Worke
 from v2a_foley.batch.job import Task
 from v2a_foley.batch.ledger import Record
 from v2a_foley.batch.line import Message
-from v2a_foley.batch.planning import Plan
+from v2a_foley.batch.order import Plan
 from v2a_foley.batch.watching import Stop
 from v2a_foley.errors import FoleyError, InputError
 

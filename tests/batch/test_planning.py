@@ -12,7 +12,8 @@ import pytest
 from tests.media.made import H264, lavfi, make
 from v2a_foley.batch.job import Job
 from v2a_foley.batch.ledger import FOLDER, Record, output_mark, target_of
-from v2a_foley.batch.planning import Entry, Order, Plan, Shard, plan, survey
+from v2a_foley.batch.order import Entry, Order, Plan, Shard
+from v2a_foley.batch.planning import plan, survey
 from v2a_foley.errors import InputError
 from v2a_foley.models.bundle import Models
 

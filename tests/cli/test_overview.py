@@ -9,7 +9,7 @@ from rich.console import Console
 
 from v2a_foley.batch.job import Task
 from v2a_foley.batch.ledger import Record
-from v2a_foley.batch.planning import Entry, Plan
+from v2a_foley.batch.order import Entry, Plan
 from v2a_foley.cli.overview import Lines, OnTerminal
 from v2a_foley.cli.progress import Messages
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from v2a_foley.batch.dispatch import Dispatcher, Engine, Outcome
 from v2a_foley.batch.job import Job
 from v2a_foley.batch.ledger import FOLDER, Ledger, Record, output_mark, read_all, target_of
-from v2a_foley.batch.planning import Entry, Order, Plan, made_folder, plan, survey, work_folder
+from v2a_foley.batch.order import Entry, Order, Plan, made_folder, work_folder
+from v2a_foley.batch.planning import plan, survey
 from v2a_foley.batch.watching import Stop, Watcher
 from v2a_foley.errors import DiskFullError, InputError
 from v2a_foley.media.files import named

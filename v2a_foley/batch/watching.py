@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from v2a_foley.batch.ledger import Record
     from v2a_foley.batch.line import Message
-    from v2a_foley.batch.planning import Plan
+    from v2a_foley.batch.order import Plan
 
 
 class Watcher(Protocol):

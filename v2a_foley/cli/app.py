@@ -15,6 +15,7 @@ from v2a_foley.cli import (
     doctor,
     embedding,
     evaluate,
+    ledger,
     library,
     models,
     presets,
@@ -61,9 +62,9 @@ def _root(
 register(app, run.run, "run")
 app.add_typer(_batch, name="batch")
 register(_batch, batch.run, "run")
-register(_batch, batch.status, "status")
-register(_batch, batch.failed, "failed")
-register(_batch, batch.report, "report")
+register(_batch, ledger.status, "status")
+register(_batch, ledger.failed, "failed")
+register(_batch, ledger.report, "report")
 register(app, stages.spot, "spot")
 register(app, stages.render, "render")
 register(app, stages.deliver, "deliver")

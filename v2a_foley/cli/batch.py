@@ -16,7 +16,6 @@ from v2a_foley.cli.command import INTERRUPTED
 from v2a_foley.cli.options import (
     AUTO,
     AudioTrack,
-    Json,
     KeepOriginal,
     ModelChoice,
     Overwrite,
@@ -33,16 +32,8 @@ from v2a_foley.presets import Overrides
 if TYPE_CHECKING:
     from v2a_foley.batch.dispatch import Engine
     from v2a_foley.batch.job import Job
-    from v2a_foley.batch.ledger import Record
-    from v2a_foley.batch.planning import Order, Plan, Shard
+    from v2a_foley.batch.order import Order, Plan, Shard
     from v2a_foley.batch.running import Summary
-
-Output = Annotated[
-    Path,
-    typer.Argument(
-        metavar="DIR", show_default=False, readable=False, help="The output folder of a batch."
-    ),
-]
 
 
 class Batch(TyperGroup):
@@ -116,7 +107,7 @@ class Files:
     def order(self) -> Order:
         """As the library takes it."""
         from v2a_foley.batch.finding import Patterns, read_list
-        from v2a_foley.batch.planning import Order
+        from v2a_foley.batch.order import Order
 
         if self.output is None:
             raise InputError("name the folder for the outputs: -o DIR")
@@ -239,66 +230,8 @@ def run(
     _end(made, messages, as_json)
 
 
-def status(*, folder: Output, as_json: Json = False, messages: Messages) -> None:
-    """How many files of a batch are done and have failed."""
-    from v2a_foley.batch.report import totals
-
-    known = totals(_records(folder))
-    console.out(console.as_json(known) if as_json else console.pairs(known))
-
-
-def failed(*, folder: Output, as_json: Json = False, messages: Messages) -> None:
-    """The files of a batch that have failed, and why."""
-    records = [record for record in _records(folder) if record.status == "failed"]
-    if as_json:
-        console.out(console.as_json(records))
-    else:
-        rows = [[record.input, record.error] for record in records]
-        console.out(console.table(["INPUT", "WHY"], rows))
-    messages.detail(f"{len(records)} files")
-
-
-def report(
-    *,
-    folder: Output,
-    form: Annotated[
-        str, typer.Option("--format", "-f", metavar="csv|json|html", help="What is written.")
-    ] = "csv",
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", show_default=False, readable=False,
-            help="The file to write; stdout if not given.",
-        ),
-    ] = None,
-    overwrite: Overwrite = False,
-    messages: Messages,
-) -> None:  # fmt: skip
-    """All that is known of the files of a batch, as a table, for machines or as a page."""
-    from v2a_foley.batch.report import FORMATS
-    from v2a_foley.media.files import atomic
-
-    if form not in FORMATS:
-        raise InputError(f"--format must be one of {', '.join(FORMATS)}, not {form!r}")
-    text = FORMATS[form](_records(folder))
-    if output is None:
-        console.out(text.removesuffix("\n"))
-        return
-    with atomic(output, overwrite=overwrite) as part:
-        part.write_text(text, encoding="utf-8", newline="")
-    messages.say(f"{console.name(output)}: written")
-
-
-def _records(folder: Path) -> list[Record]:
-    from v2a_foley.batch.ledger import FOLDER, read_all
-
-    if not (folder / FOLDER).is_dir():
-        raise InputError(f"{console.name(folder)}: holds no batch; name the -o of one")
-    return [record for _, record in sorted(read_all(folder).items())]
-
-
 def _shard(text: str | None) -> Shard:
-    from v2a_foley.batch.planning import Shard
+    from v2a_foley.batch.order import Shard
 
     if text is None:
         return Shard()

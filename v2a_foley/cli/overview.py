@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from v2a_foley.batch.ledger import Record
     from v2a_foley.batch.line import Message
-    from v2a_foley.batch.planning import Plan
+    from v2a_foley.batch.order import Plan
     from v2a_foley.batch.watching import Watcher
 
 SHOWN = 6  # files at work that the overview names a worker
