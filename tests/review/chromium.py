@@ -9,13 +9,14 @@ import shutil
 import subprocess
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 fcntl = pytest.importorskip("fcntl", reason="DevTools' pipe needs POSIX file descriptors")
-PATIENCE = 30.0
+PATIENCE = 60.0
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--mute-audio",
@@ -140,12 +141,14 @@ class Tab:
         return told["result"].get("value")
 
     def until(self, code: str) -> Any:
-        """Wait until an expression is true."""
+        """Wait until an expression is true; a page that is just being left is not."""
         deadline = time.monotonic() + PATIENCE
-        while not (value := self.js(code)):
-            assert time.monotonic() < deadline, f"never true: {code}"
+        while time.monotonic() < deadline:
+            with suppress(AssertionError):
+                if value := self.js(code):
+                    return value
             time.sleep(0.02)
-        return value
+        raise AssertionError(f"never true: {code}")
 
     def press(self, key: str) -> None:
         """Press and let go of a key, as a user does."""

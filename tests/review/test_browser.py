@@ -92,6 +92,19 @@ def test_a_scene_is_heard_in_the_mix_with_a_second_around_it(browser: Browser, s
     assert tab.js(AUDIBLE) == []
 
 
+def test_the_mix_goes_on_through_the_scenes(browser: Browser, sheet: CueSheet):
+    tab = opened(browser, sheet)
+    tab.press("j")
+    tab.press("a")
+    tab.until("document.querySelector('#programme').currentTime > 1.3")
+    assert current(tab) == "002"
+    tab.until("document.querySelector('#programme').currentTime > 3.3")
+    assert current(tab) == "003"
+    tab.press("a")
+    assert tab.js(AUDIBLE) == []
+    assert tab.problems == []
+
+
 def test_looping_begins_again(browser: Browser, sheet: CueSheet):
     tab = opened(browser, sheet)
     tab.click("#scene-003")
@@ -125,20 +138,27 @@ def test_a_lane_is_played_from_where_it_is_clicked(browser: Browser, sheet: CueS
     assert current(tab) == "002"
 
 
+def close_help(tab: Tab) -> None:
+    tab.press("Escape")
+    tab.until("!document.querySelector('#help').open")
+    tab.until("!document.querySelector('#help').contains(document.activeElement)")
+
+
 def test_help_and_single_keys_off(browser: Browser, sheet: CueSheet):
     tab = opened(browser, sheet)
     tab.press("?")
-    assert tab.js("document.querySelector('#help').open")
+    tab.until("document.querySelector('#help').open")
     tab.press("j")
     assert current(tab) == "001"
     tab.click("#use-keys")
-    tab.press("Escape")
-    assert not tab.js("document.querySelector('#help').open")
+    close_help(tab)
     tab.press("j")
     assert current(tab) == "001"
     tab.press("?")
+    tab.until("document.querySelector('#help').open")
     tab.click("#use-keys")
-    tab.press("Escape")
+    tab.until("document.querySelector('#use-keys').checked")
+    close_help(tab)
     tab.press("j")
     assert current(tab) == "002"
 

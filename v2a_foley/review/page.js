@@ -69,6 +69,13 @@
     const clock = two(whole / 60000 % 60) + ":" + two(whole / 1000 % 60) + "." + String(whole % 1000).padStart(3, "0");
     return hours ? hours + ":" + clock : clock;
   };
+  function onward() { // the mix, from the current scene to the programme's end
+    const button = $("#onward");
+    if (!button || now?.button === button) { stop(); return; }
+    const begin = article()?.dataset.start ?? 0;
+    Object.assign(button.dataset, { begin, at: begin, seconds: $("#overview").dataset.seconds - begin });
+    start(button);
+  }
   function start(button, offset = 0) {
     stop();
     const audio = document.getElementById(button.dataset.sound);
@@ -112,7 +119,7 @@
     const offset = now.audio.currentTime - now.begin;
     const time = now.at + offset;
     $("#clock").textContent = timecode(time);
-    const lane = $(".lane i", now.button.closest(".row") ?? document);
+    const lane = now.button.closest(".row")?.querySelector(".lane i");
     if (lane) lane.style.left = 100 * offset / (now.end - now.begin) + "%";
     const head = $("#playhead");
     const share = 100 * time / Number($("#overview").dataset.seconds) + "%";
@@ -129,6 +136,10 @@
       audio.play().catch(() => stop());
     }
     const time = show();
+    if (now.button.id === "onward") {
+      const passed = scenes().filter((each) => Number(each.dataset.start) <= time).at(-1);
+      if (passed && passed.dataset.scene !== current) choose(passed.dataset.scene, false);
+    }
     if (picture && picture.readyState > 1) {
       if (audio.paused !== picture.paused && !picture.ended) {
         if (audio.paused) picture.pause(); else picture.play().catch(() => {});
@@ -230,6 +241,7 @@
     const lane = target.closest(".lane:not(.gone)");
     const link = target.closest("[data-go]");
     if (button?.matches(".play")) toggle(button);
+    else if (button?.id === "onward") onward();
     else if (button?.id === "stop") stop();
     else if (button?.id === "loop") setLoop(!looping);
     else if (button?.id === "theme") nextTheme();
@@ -289,6 +301,7 @@
     ArrowLeft: () => now && seek(now.audio.currentTime - now.begin - 0.5),
     ArrowRight: () => now && seek(now.audio.currentTime - now.begin + 0.5),
     Escape: () => stop(),
+    a: () => onward(),
     l: () => setLoop(!looping),
     m: () => flip("mute"),
     s: () => flip("solo"),
