@@ -32,7 +32,7 @@ def condition(
 ) -> steering.Condition:
     base = presets.find(presets.DEFAULT)
     preset = presets.with_overrides(base, {"generation": generation})
-    return steering.condition(SCENE, preset, 0.0, seen, starter, folder)
+    return steering.condition(SCENE, preset, 0.0, seen, starter, [folder, FOLDER / "sounds"])
 
 
 def nearness(one: steering.Condition, text: str, starter: Models) -> float:
@@ -69,12 +69,17 @@ def test_a_picture_and_a_sound_can_be_the_reference(starter: Models, seen: frame
     assert picture.inputs["reference"] != heard.inputs["reference"]
 
 
+def test_the_second_folder_is_the_video_s(starter: Models, seen: frames.Frames) -> None:
+    near = condition(starter, seen, FOLDER, reference="sounds/rooster_1.ogg")
+    assert (condition(starter, seen, reference="rooster_1.ogg").embeddings == near.embeddings).all()
+
+
 def test_another_mapper_for_one_scene(starter: Models, seen: frames.Frames) -> None:
     plain = condition(starter, seen)
     other = condition(starter, seen, mapper="regression")
     assert not np.allclose(plain.embeddings, other.embeddings)
     assert plain.inputs["mapper"] != other.inputs["mapper"]
-    assert (condition(starter, seen, mapper="bridge").embeddings == plain.embeddings).all()
+    assert (condition(starter, seen, mapper="blend").embeddings == plain.embeddings).all()
     whole = Models("starter", "cpu", Path("regression"))
     assert np.allclose(condition(whole, seen).embeddings, other.embeddings, atol=1e-5)
     with pytest.raises(ModelError, match=r"mine\.safetensors: there is no such mapper"):

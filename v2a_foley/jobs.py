@@ -101,8 +101,9 @@ def _job(
     models: Models,
     overrides: Overrides | None,
 ) -> Job:
-    folder = sheet.path.parent if sheet.path else Path()
-    made = steering.condition(scene, preset, handle, seen, models, folder)
+    # The video's folder is the second, for runs that keep no sheet.
+    folders = (sheet.path.parent if sheet.path else Path(), sheet.video.parent)
+    made = steering.condition(scene, preset, handle, seen, models, folders)
     count = preset.generation.candidates
     if models.pack.clap_audio is None:  # nothing ranks them: more than one only where asked for
         layers = (scene.overrides, sheet.defaults, overrides or {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,21 +33,26 @@ class Condition:
 
 
 def condition(
-    scene: Scene, preset: Preset, handle: float, seen: Frames, models: Models, folder: Path
+    scene: Scene,
+    preset: Preset,
+    handle: float,
+    seen: Frames,
+    models: Models,
+    folders: Sequence[Path],
 ) -> Condition:
     """Map a scene's frames into CLAP's space and blend in the reference, then the prompt.
 
     One embedding for each of the scene's windows, or one for all where the mapper wants the
     scene as a whole. Both spaces are joint with text, so that interpolating a condition towards
-    another picture, sound or text works (V2A-Mapper, section 4.4). ``folder`` is what a
-    reference and a mapper file are relative to.
+    another picture, sound or text works (V2A-Mapper, section 4.4). A
+    reference and a mapper file are looked for in ``folders``, in their order.
 
     Raises:
         CueSheetError: the reference is missing or cannot be read.
         ModelError: the mapper does not fit the models, or the pack cannot hear a reference.
     """
     g = preset.generation
-    own = models.with_mapper(g.mapper, folder)
+    own = models.with_mapper(g.mapper, _home(g.mapper, folders))
     spans = _spans(scene, handle, own)
     frames = [seen.between(start, end) for start, end in spans]
     settings: dict[str, Any] = {"temperature": g.temperature, "top_k": g.top_k, "seed": scene.seed}
@@ -56,12 +62,17 @@ def condition(
         "picture": cache.key(*frames)[:12],
     }
     if g.reference and g.reference_weight > 0:
-        path = folder / g.reference
+        path = _home(g.reference, folders) / g.reference
         mapped = _blend(mapped, _reference(path, scene, own, settings), g.reference_weight)
         inputs["reference"] = sha256(path)[:12]
     if g.prompt and g.prompt_weight > 0:
         mapped = _blend(mapped, models.clap.texts([g.prompt])[0], g.prompt_weight)
     return Condition(models.focus(mapped, g.focus), inputs)
+
+
+def _home(name: str, folders: Sequence[Path]) -> Path:
+    """The first of the folders that has a file of this name, or else the first."""
+    return next((each for each in folders if (each / name).is_file()), folders[0])
 
 
 def _spans(scene: Scene, handle: float, models: Models) -> list[tuple[float, float]]:

@@ -285,7 +285,10 @@ def settings(*names: str) -> Group:
         given: dict[str, dict[str, Value]] = {}
         for key, text in texts.items():
             if text is not None:
-                given.setdefault(table[key].section, {})[key] = parsed(table[key], text)
+                value = parsed(table[key], text)
+                if key == "reference" and value:  # here it is named from where the command runs
+                    value = str(Path(text).absolute())
+                given.setdefault(table[key].section, {})[key] = value
         return given
 
     return Group(tuple(_option(each) for each in table.values()), build)
