@@ -119,7 +119,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter(
         "generation", "reference", str, "",
-        "a picture or a sound to be like: a file, relative to the cue sheet",
+        "a picture or a sound to be like: a file; a cue sheet names it from its own folder",
     ),
     Parameter(
         "generation", "reference_weight", float, 0.5,
@@ -159,7 +159,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "how far a scene's sound is pulled to the plainest sound of its kind; 0 leaves it", 0, 1,
     ),
     Parameter(
-        "generation", "seeded", float, 0.4,
+        "generation", "seeded", float, 0.8,
         "how much generation keeps of a real recording it starts from: 0 is free, 1 faithful",
         0, 1,
     ),
