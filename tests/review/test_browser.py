@@ -185,6 +185,8 @@ def test_both_schemes_can_be_read_at_any_width(
     assert ground > 200 if scheme == "light" else ground < 60
     assert tab.js(FAINT) == []
     assert tab.js("document.documentElement.scrollWidth") == width
+    ends = "[...document.querySelectorAll('button')].map(e => e.getBoundingClientRect().right)"
+    assert max(tab.js(ends)) <= width
     tab.press("?")
     assert tab.js(FAINT) == []
     tab.js("document.querySelector('#help p').style.color = 'color-mix(in srgb, gray, Canvas)'")
