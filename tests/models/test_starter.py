@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.material import material
 from v2a_foley.errors import ModelError
+from v2a_foley.mapper.blend import SHARE
 from v2a_foley.mapper.bridge import phrases
 from v2a_foley.models import packs
 from v2a_foley.models.bundle import Models
@@ -79,20 +80,43 @@ def test_its_mappers_run_by_name(starter: Models) -> None:
     scenes = [starter.bank.seen[index : index + 1] for index in (3, 300)]
     options = {"temperature": 0.01, "top_k": 8, "seed": 4}
     made = {}
-    for name in ("bridge", *starter.pack.mappers):
+    for name in starter.pack.mapper_names:
         models = Models("starter", "cpu", Path(name))
         assert models.mapper_path is None
         assert models.mapper_id.endswith(f"/{name}")
         made[name] = models.map(scenes, **options)
         assert unit(made[name])
-    assert made.keys() == {"bridge", "regression", "diffusion"}
-    assert (made["bridge"] == starter.map(scenes, **options)).all()
+    assert made.keys() == {"bridge", "blend", "regression", "diffusion"}
+    assert starter.mapper == "blend"
+    assert (made["blend"] == starter.map(scenes, **options)).all()
+    joined = (1 - SHARE) * made["bridge"] + SHARE * made["regression"]
+    joined /= np.linalg.norm(joined, axis=1, keepdims=True)
+    assert np.allclose(made["blend"], joined, atol=1e-5)
     assert np.abs(made["regression"] - made["diffusion"]).max() > 0.01
+
+
+def test_no_blend_without_what_it_blends(starter: Models, tmp_path: Path) -> None:
+    folder = shutil.copytree(starter.pack.folder, tmp_path / "pack")
+    manifest = folder / packs.MANIFEST
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(line for line in lines if not line.startswith("regression =")))
+    with pytest.raises(ModelError, match="'blend'"):
+        packs.load(folder)
+
+
+def test_the_bridge_allows_for_how_wide_cosines_spread(starter: Models, tmp_path: Path) -> None:
+    folder = shutil.copytree(starter.pack.folder, tmp_path / "pack")
+    manifest = folder / packs.MANIFEST
+    manifest.write_text(manifest.read_text().replace("spread = 4.0\n", ""))
+    scenes, fixed = [starter.bank.seen[3:4]], {"top_k": 8, "seed": 0}
+    narrow = Models(str(folder), "cpu", Path("bridge")).map(scenes, temperature=0.04, **fixed)
+    wide = Models("starter", "cpu", Path("bridge")).map(scenes, temperature=0.01, **fixed)
+    assert np.allclose(narrow, wide, atol=1e-6)
 
 
 def test_a_default_mapper_that_is_not_listed_is_refused(starter: Models, tmp_path: Path) -> None:
     folder = shutil.copytree(starter.pack.folder, tmp_path / "pack")
     manifest = folder / packs.MANIFEST
-    manifest.write_text(manifest.read_text().replace('default = "bridge"', 'default = "other"'))
+    manifest.write_text(manifest.read_text().replace('default = "blend"', 'default = "other"'))
     with pytest.raises(ModelError, match="'other'"):
         packs.load(folder)

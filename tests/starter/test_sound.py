@@ -13,6 +13,7 @@ from v2a_foley.models.runtime import prepare
 prepare()
 
 from diffusers import AutoencoderKL  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from v2a_foley.models import recordings as library  # noqa: E402
 from v2a_foley.models.sfx import SoundEncoder  # noqa: E402
@@ -21,6 +22,7 @@ from v2a_foley.starter.recipe import (  # noqa: E402
     audit,
     data,
     latent,
+    pack,
     recordings,
     refine,
     textures,
@@ -112,6 +114,20 @@ def test_what_is_heard_is_what_the_audio_tower_hears() -> None:
     near = torch.cosine_similarity(heard(slow[:, :36_800])[-1], encoder(tone[:, :101_430]))
     assert near > 0.95
     assert heard.loss(slow, slow) < 1e-4 < heard.loss(torch.zeros_like(slow), slow)
+
+
+def test_a_text_tower_in_eight_bits_says_the_same(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    state = {"weight": torch.randn(64, 64) * 0.04, "bias": torch.randn(64), "ids": torch.arange(90)}
+    save_file(state, tmp_path / "model.safetensors", {"format": "pt"})
+    pack.compact_text(tmp_path / "model.safetensors")
+    kept = load_file(tmp_path / "model.safetensors")
+    assert kept["weight"].element_size() == 1
+    x = torch.randn(8, 64)
+    close = torch.cosine_similarity(x @ kept["weight"].float(), x @ state["weight"])
+    assert close.min() > 0.998
+    assert (kept["bias"] == state["bias"]).all()
+    assert (kept["ids"] == state["ids"]).all()
 
 
 def test_spectral_losses_know_a_wave_from_another() -> None:

@@ -70,7 +70,7 @@ def info(*, name: Name = "auto", as_json: Json = False) -> None:
         "licences": dict(pack.licences),
         "clip": pack.clip_id,
         "mapper": pack.mapper,
-        "mappers": ["bridge", *pack.mappers],
+        "mappers": list(pack.mapper_names),
         "window": pack.window,
         "revisions": pack.revisions,
         "files": len(pack.files),

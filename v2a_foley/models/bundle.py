@@ -46,8 +46,8 @@ class Models:
     """A pack, a device and a mapper; nothing is loaded until it is used.
 
     ``pack``: see :func:`v2a_foley.models.packs.find`. ``device``: ``auto``, ``cpu``, ``cuda``,
-    ``mps``. ``mapper``: a mapper file, ``bridge`` or the name of a mapper in the pack; None for
-    the pack's own choice.
+    ``mps``. ``mapper``: a mapper file or one of the pack's ``mapper_names``; None for the pack's
+    own choice.
     """
 
     def __init__(
@@ -56,8 +56,7 @@ class Models:
         self.pack = packs.find(pack)
         self.device_name = device
         self.mapper = str(mapper) if mapper is not None else self.pack.mapper
-        own = self.mapper == "bridge" or self.mapper in self.pack.mappers
-        self.mapper_path = None if own else mapper
+        self.mapper_path = None if self.mapper in self.pack.mapper_names else mapper
         self._others: dict[str, Models] = {}
 
     @cached_property
@@ -132,7 +131,7 @@ class Models:
         if self.mapper_path is not None:
             path = self.mapper_path
         elif self.mapper != "bridge":
-            path = self.pack.mappers[self.mapper]
+            path = self.pack.mappers[packs.BLENDED if self.mapper == "blend" else self.mapper]
             packs.require_intact(self.pack, path.relative_to(self.pack.folder).as_posix())
         else:
             return None
@@ -159,17 +158,16 @@ class Models:
     def with_mapper(self, name: str, folder: Path) -> Models:
         """The same models with another mapper; ``""`` stands for the one in use.
 
-        ``name``: ``bridge``, one of the pack's mappers, or a file, relative to ``folder``. What
-        is loaded is shared.
+        ``name``: one of the pack's mappers, or a file, relative to ``folder``. What is loaded is
+        shared.
         """
         if name in ("", self.mapper):
             return self
-        own = name == "bridge" or name in self.pack.mappers
-        path = None if own else folder / name
+        path = None if name in self.pack.mapper_names else folder / name
         if path is not None and not path.is_file():
             raise ModelError(
-                f"{path}: there is no such mapper: name a file, bridge or one of the pack's "
-                f"({', '.join(self.pack.mappers) or 'none'})"
+                f"{path}: there is no such mapper: name a file or one of the pack's "
+                f"({', '.join(self.pack.mapper_names)})"
             )
         known = str(path or name)
         if known not in self._others:
@@ -203,15 +201,22 @@ class Models:
         """
         import torch
 
-        from v2a_foley.mapper.bridge import Bridge
-
-        if self.mapper_file is None:
-            keys = torch.from_numpy(self.bank.seen + self.bank.named)
-            mapper: Mapper = Bridge(keys, torch.from_numpy(self.bank.heard), temperature, top_k)
-        else:
-            mapper = self.mapper_file[1]
+        mapper = self._mapper(temperature, top_k)
         seeds = [seed] * len(scenes) if isinstance(seed, int) else seed
         generators = [torch.Generator().manual_seed(own) for own in seeds]
         frames = [torch.from_numpy(np.asarray(own, np.float32)) for own in scenes]
         with torch.inference_mode():
             return mapper.map(frames, generator=generators).numpy()
+
+    def _mapper(self, temperature: float, top_k: int) -> Mapper:
+        import torch
+
+        from v2a_foley.mapper.blend import Blend
+        from v2a_foley.mapper.bridge import Bridge
+
+        if self.mapper_file is not None and self.mapper != "blend":
+            return self.mapper_file[1]
+        keys = torch.from_numpy(self.bank.seen + self.bank.named)
+        values = torch.from_numpy(self.bank.heard)
+        bridge = Bridge(keys, values, temperature * self.pack.clip_spread, top_k)
+        return bridge if self.mapper_file is None else Blend(bridge, self.mapper_file[1])

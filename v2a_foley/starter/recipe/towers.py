@@ -26,9 +26,10 @@ CLIP_CONFIG = {
     "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 96, "heads": 4, "layers": 2},
     "custom_text": True,
 }  # fmt: skip
+# Films are wide: a squeezed frame keeps what a cut to the middle would lose.
 PREPROCESS = {
     "mean": [127 / 255] * 3, "std": [128 / 255] * 3, "interpolation": "bicubic",
-    "resize_mode": "shortest", "size": [224, 224],
+    "resize_mode": "squash", "size": [224, 224],
 }  # fmt: skip
 
 
