@@ -21,7 +21,7 @@ REST = 12  # hops, 60 ms, for which it must be
 FAINT_DB = -18.0  # under the loudest event: too quiet to stand for something seen
 ATTACK = 0.12  # seconds in which an event must have become loud
 FADE_IN, FADE_OUT, DYING = 0.004, 0.03, 0.12  # seconds; the last is an event's end
-GRAIN, OVERLAP = 0.4, 0.08  # seconds of background at once, and of fading into the next
+GRAIN, OVERLAP = 0.4, 0.12  # seconds of background at once, and of fading into the next
 DEPTH_DB = 18.0  # how far the level follows motion down
 SMOOTH = 0.25  # seconds over which motion is averaged for it
 
