@@ -120,7 +120,7 @@ def test_batches_are_halved_until_they_fit(
     made = {sheet.seed: scenes for sheet, scenes in rendered(two, job, starter)}
     assert all(isinstance(scenes, list) and len(scenes) == 2 for scenes in made.values()), made
     assert starter.generator._batch == 2
-    assert max(small_memory) > 2
+    assert max(small_memory) == 8
 
 
 def test_what_never_fits_fails_and_ends(
@@ -133,7 +133,8 @@ def test_what_never_fits_fails_and_ends(
     monkeypatch.setattr(starter.generator, "_batch", 4)
     job = replace(JOB, overrides={"generation": {"steps": 5, "candidates": 1}})
     made = [result for _, result in rendered(sheets(tmp_path, video, starter, 2), job, starter)]
-    assert [type(result) for result in made] == [torch.OutOfMemoryError] * 2
+    assert len(made) == 2
+    assert all("memory is too small for one window" in str(result) for result in made)
 
 
 def test_memory_that_was_short_for_once():

@@ -149,7 +149,7 @@ class _Run:
         """The summary of it all."""
         made = self.summary
         made.seconds, made.interrupted = seconds, interrupted
-        made.counts["skipped"] = len(self._planned.only("skip"))
+        made.counts.update(done=0, failed=0, skipped=len(self._planned.only("skip")))
         made.counts["left"] = len(self._entries) - sum(made.counts.values())
         return made
 

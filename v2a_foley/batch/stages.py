@@ -65,30 +65,26 @@ def rendered(
 ) -> Iterator[tuple[CueSheet, list[RenderedScene] | Exception]]:
     """Render sheets together; each comes with its scenes, or alone with what was wrong with it.
 
-    Where the device's memory does not do, batches are halved and what is left is tried again.
-    What fails among others is tried again alone, as the fault may have been a neighbour's.
+    What fails among others is tried again alone, as the fault may have been a neighbour's. The
+    generator itself makes smaller batches where the device's memory does not do.
     """
     from v2a_foley.rendering import render_all
 
-    left = list(sheets)
-    alone: list[CueSheet] = []
-    while left:
-        try:
-            for sheet, made in render_all(
-                list(left), models=models, overrides=job.overrides, keep_takes=False
-            ):
-                left.remove(sheet)
-                if isinstance(made, FoleyError) and len(sheets) > 1:
-                    alone.append(sheet)
-                else:
-                    yield sheet, made
-        except Exception as error:
-            if _out_of_memory(error) and models.generator.halve():
-                _free_memory()
-            elif len(left) == 1:
-                yield left.pop(), error
+    left, alone = list(sheets), []
+    together = render_all(sheets, models=models, overrides=job.overrides, keep_takes=False)
+    try:
+        for sheet, made in together:
+            left.remove(sheet)
+            if isinstance(made, FoleyError) and len(sheets) > 1:
+                alone.append(sheet)
             else:
-                alone, left = alone + left, []
+                yield sheet, made
+    except Exception as error:
+        if len(sheets) == 1:
+            yield sheets[0], error
+            return
+        _free_memory()
+        alone += left
     for sheet in alone:
         yield from rendered([sheet], job, models)
 

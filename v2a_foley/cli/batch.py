@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -277,7 +277,8 @@ def _time(seconds: float) -> str:
 def _end(made: Summary, messages: Messages, as_json: bool) -> None:
     """Say how it ended, by the exit code too."""
     if as_json:
-        console.out(console.json_line({"event": "end"} | asdict(made)))
+        values = {each.name: getattr(made, each.name) for each in fields(made)}
+        console.out(console.json_line({"event": "end"} | values))
     kinds = ("done", "failed", "skipped", "left")
     words = ", ".join(f"{made.counts[kind]} {kind}" for kind in kinds)
     use = made.busy["render"] / max(made.seconds, 1e-9)

@@ -95,12 +95,6 @@ class Generator:
         beyond = len(window_starts(seconds, self.window)) - 1
         return self._window_frames() + beyond * self._step_frames()
 
-    def halve(self) -> bool:
-        """Use batches of half the size from now on; False where one window is one already."""
-        fits = self._batch > 1
-        self._batch = max(1, self._batch // 2)
-        return fits
-
     def generate(
         self,
         requests: Sequence[Request],
@@ -147,7 +141,7 @@ class Generator:
                         waves[index] = self._decode(latent)
                     return
                 except torch.OutOfMemoryError:
-                    self._relieve()
+                    self._relieve(len(group))
                 half = max(1, len(group) // 2)
                 for part in (group[:half], group[half:]):
                     if part:
@@ -159,14 +153,17 @@ class Generator:
             list(workers.map(make, range(len(groups))))
         return waves
 
-    def _relieve(self) -> None:
-        """After the device's memory ran out: half as much at once from now on."""
-        if self._batch == 1:
+    def _relieve(self, count: int) -> None:
+        """After the memory ran out for ``count`` requests: half as much at once from now on.
+
+        Groups that were formed before may be larger than what is used by now.
+        """
+        if self._batch == 1 and count == 1:
             raise FoleyError(
                 f"{self.device}: its memory is too small for one window of this model pack: close "
                 "other programs that use it, or try --device cpu"
             ) from None
-        self._batch //= 2
+        self._batch = max(1, self._batch // 2 if count == 1 else min(self._batch, count // 2))
         if self.device.type == "cuda":
             self._torch.cuda.empty_cache()
 
