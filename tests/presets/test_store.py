@@ -135,6 +135,7 @@ def test_what_cannot_be_found(name: str, message: str):
         ([Tag("dog barking", "animals", 0.6), Tag("street", "city", 0.2)], "animals"),
         ([Tag("rain", "weather", 0.3), Tag("campfire", "fire", 0.3)], "fire-and-weather"),
         ([Tag("running water", "nature", 0.5), Tag("lake", "water", 0.1)], "water"),
+        ([Tag("fish", "animals", 0.7), Tag("mermaid", "fantasy", 0.2)], "water"),
         ([Tag("boing", "cartoon", 0.8)], "cartoon"),
         ([Tag("boing", "cartoon", 0.1)], "default"),
         ([Tag("piano", "instruments", 0.9)], "default"),
