@@ -7,6 +7,7 @@ are not wanted; a task is never lost, as its outcome is a record and not a row o
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import queue
@@ -25,18 +26,28 @@ SETTINGS = ("V2A_FOLEY_CACHE_DIR", "V2A_FOLEY_CONFIG_DIR", "V2A_FOLEY_DATA_DIR",
 LISTEN = 1.0  # seconds that a call for messages waits in the actor
 
 
+def require() -> None:
+    """Refuse to go on without Ray.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise InputError(
+            "--engine ray needs Ray: pip install 'v2a-foley[ray]', or leave out --engine"
+        )
+
+
 class Cluster:
     """Starts actors. ``address`` is a cluster's (``auto`` for the one of this machine), None
     starts one here; ``workers`` None is one a GPU of the cluster, or one without any.
     """
 
     def __init__(self, job: Job, workers: int | None, address: str | None) -> None:
-        try:
-            import ray
-        except ImportError:
-            raise InputError(
-                "--engine ray needs Ray: pip install 'v2a-foley[ray]', or leave out --engine"
-            ) from None
+        require()
+        import ray
+        import torch
+
         self._job = job
         try:
             _connect(address, workers)
@@ -50,8 +61,9 @@ class Cluster:
             "max_concurrency": 2,
         }
         settings = {name: os.environ[name] for name in SETTINGS if name in os.environ}
-        cores = os.environ.get("OMP_NUM_THREADS") or str(_cores(self.workers))
-        settings |= {"OMP_NUM_THREADS": cores, "OMP_WAIT_POLICY": "passive"}
+        # Ray would give an actor one thread, and another number rounds differently.
+        threads = str(torch.get_num_threads())
+        settings |= {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"}
         self._options["runtime_env"] = {"env_vars": settings}
 
     def start(self, number: int, events: queue.Queue[tuple[Worker, Message]]) -> Worker:
@@ -136,7 +148,3 @@ def _connect(address: str | None, workers: int | None) -> None:
     else:
         cores = max(os.cpu_count() or 1, workers or 1)
         ray.init(num_cpus=cores, include_dashboard=False, **quiet)
-
-
-def _cores(workers: int) -> int:
-    return max(1, (os.cpu_count() or 1) // workers)

@@ -1,4 +1,8 @@
-"""The local engine: workers are processes of this machine, one a GPU."""
+"""The local engine: workers are processes of this machine, one a GPU.
+
+On a CPU every worker has as many threads as a run has, however many workers there are: another
+number would round differently, and one worker uses all cores already.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +47,7 @@ class Local:
         job = self._job
         if self._cards:
             job = replace(job, device=f"cuda:{number % self._cards}")
-        cores = max(1, (os.cpu_count() or 1) // self.workers)
-        threads = {"OMP_NUM_THREADS": str(cores)} if self.workers > 1 else {}
-        return _Process(job, self._folder / f"worker-{number + 1}.log", threads, events)
+        return _Process(job, self._folder / f"worker-{number + 1}.log", events)
 
     def close(self) -> None:
         """Hold nothing: workers end with the dispatcher."""
@@ -58,7 +60,6 @@ class _Process:
         self,
         job: Job,
         log: Path,
-        environment: dict[str, str],
         events: queue.Queue[tuple[Worker, Message]],
     ) -> None:
         self._events, self._log = events, log
@@ -70,7 +71,7 @@ class _Process:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
-                env=os.environ | environment | {"PYTHONPATH": paths},
+                env=os.environ | {"PYTHONPATH": paths},
                 start_new_session=True,  # Ctrl-C is the batch's; a kill takes its ffmpegs along
                 text=True,
                 encoding="utf-8",

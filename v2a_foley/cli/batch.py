@@ -163,6 +163,10 @@ class Workers:
             raise InputError(f"--engine must be local or ray, not {self.engine!r}")
         if self.address is not None and self.engine != "ray":
             raise InputError("--address means nothing without --engine ray; leave it out")
+        if self.engine == "ray":
+            from v2a_foley.batch import cluster
+
+            cluster.require()
 
     def start(self, job: Job) -> Callable[[Path], Engine]:
         """The engine, to be made with a folder for logs."""
