@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -188,7 +189,10 @@ def _judge(made: Mixed, whole: Path, other: Path) -> None:
 
 
 def _memory(pid: int) -> int:
-    """Bytes that the workers of a batch hold."""
-    children = psutil.Process(pid).children(recursive=True)
-    workers = [each for each in children if "v2a_foley.batch.worker" in each.cmdline()]
-    return sum(each.memory_info().rss for each in workers)
+    """Bytes that the worker of a batch holds; its ffmpegs come and go."""
+    held = 0
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.Error):
+            if "v2a_foley.batch.worker" in child.cmdline():
+                held += child.memory_info().rss
+    return held
