@@ -57,7 +57,7 @@ def test_a_pack_with_the_clap_of_its_checkpoint_ranks(cli: Cli, video: Path, giv
     rendered = cli("render", "clip.cues.toml", *flags, *quick)
     assert rendered.exit_code == 0, rendered.stderr
     for scene in json.loads(rendered.stdout)["scenes"]:
-        assert scene["candidates"] == 2
+        assert len(scene["candidates"]) >= 2
         assert -1 <= scene["similarity"] <= 1
 
 

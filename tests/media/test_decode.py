@@ -8,7 +8,7 @@ import pytest
 
 from tests.media.clips import TURNS, Recorder, damaged, truncated, turned
 from tests.media.made import H264, lavfi, make
-from v2a_foley.errors import MediaError
+from v2a_foley.errors import InputError, MediaError
 from v2a_foley.media.decode import Decoded, decode
 from v2a_foley.media.picture import Frame
 from v2a_foley.media.probe import probe
@@ -162,14 +162,14 @@ def test_a_long_run_of_damage_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.001, 0.05])
 @pytest.mark.parametrize("name", ["x.mp4", "x.mkv", "x.ts", "x.avi", "x.mpg", "x.flv"])
-def test_bit_rot_is_survived_or_a_media_error(tmp_path: Path, name: str, share: float) -> None:
+def test_bit_rot_is_survived_or_refused(tmp_path: Path, name: str, share: float) -> None:
     coders = {"x.avi": "mpeg4", "x.mpg": "mpeg2video", "x.flv": "flv1"}
     coder = ("-c:v", coders[name]) if name in coders else (*H264, "-movflags", "+faststart")
     whole = make(tmp_path / f"whole_{name}", *lavfi(NOISY, "sine=d=8"), *coder)
     rotten = damaged(whole, tmp_path / name, 0.2, 0.8, share)
     try:
         seen, done = recorded(rotten)
-    except MediaError:
+    except (MediaError, InputError):  # the latter for time stamps of days
         return
     assert done.duration < 9
     assert all(a < b for a, b in itertools.pairwise(seen.times))
