@@ -10,11 +10,11 @@ import soundfile
 from v2a_foley import cuesheet, frames
 from v2a_foley.cuesheet import CueSheet
 from v2a_foley.errors import FoleyError, ModelError
-from v2a_foley.jobs import handles
 from v2a_foley.models.bundle import Models
 from v2a_foley.rendering import explain, render, render_all
 from v2a_foley.spotting import spot
 from v2a_foley.stems import stem_path
+from v2a_foley.takes.jobs import handles
 
 FAST = {"generation": {"steps": 4, "candidates": 1, "guard": []}}
 

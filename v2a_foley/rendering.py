@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from v2a_foley import frames, provenance
-from v2a_foley.audition import Audition, Candidate, perform, recall
 from v2a_foley.cuesheet import CueSheet
 from v2a_foley.errors import FoleyError, ModelError
-from v2a_foley.jobs import Job, jobs
 from v2a_foley.models.packs import sha256
 from v2a_foley.presets import Overrides
 from v2a_foley.progress import SILENT, Progress
 from v2a_foley.stems import stem_path, take_path
-from v2a_foley.takes import Credit, Studio
+from v2a_foley.takes.audition import Audition, Candidate, perform, recall
+from v2a_foley.takes.jobs import Job, jobs
+from v2a_foley.takes.studio import Credit, Studio
 
 if TYPE_CHECKING:
     from v2a_foley.models.bundle import Models

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,6 +170,29 @@ def test_interrupts(clips: Mixed, tmp_path: Path, times: int):
     assert len(made) < len(clips.good)
     done = [key for key, record in read_all(tmp_path / "out").items() if record.status == "done"]
     assert sorted(made) == done
+
+
+def test_a_full_disk_stops_it_cleanly(clips: Mixed, tmp_path: Path):
+    """One MiB holds the ledger and hardly a clip with its stem and track."""
+    script = 'mount -t tmpfs -o size=1m tmpfs "$0" && "$@"; code=$?; find "$0"/*/* >&2; exit $code'
+    rights = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    prefix = ("unshare", "--mount", *rights, "sh", "-c", script, str(tmp_path / "full"))
+    (tmp_path / "full").mkdir()
+    if shutil.which("unshare") is None or subprocess.run([*prefix, "true"]).returncode:
+        pytest.skip("no disk of its own can be mounted here")
+    batch = ("batch", str(clips.folder), "-o", str(tmp_path / "full" / "out"), "--json")
+    done = subprocess.run(
+        [*prefix, *COMMAND, *batch, *QUICK], capture_output=True, text=True,
+        env=os.environ | {"V2A_FOLEY_CACHE_DIR": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "the disk is full; free some space in" in done.stderr
+    assert "then the same command goes on from here" in done.stderr
+    end = events(done.stdout)[-1]
+    assert end["counts"]["left"] > 0
+    assert end["counts"]["failed"] <= len(clips.broken)  # what had no room has not failed
+    assert "part" not in done.stderr
+    assert "made." not in done.stderr
 
 
 @pytest.mark.slow

@@ -99,8 +99,8 @@ def speed(folder: Path, clips: int = 50, every: int = 1) -> None:
     end = {}
     for line in child.stdout:
         event = json.loads(line)
-        if event["event"] == "done":
-            memory.append(_memory(child.pid))
+        if event["event"] == "done" and (held := _memory(child.pid)):
+            memory.append(held)  # after the last file there is no worker any more
         end = event
     child.wait()
     batch = (time.perf_counter() - begun) / len(made.good)
@@ -111,7 +111,7 @@ def speed(folder: Path, clips: int = 50, every: int = 1) -> None:
         f"{name} {value / end['seconds']:.0%}" for name, value in end["busy"].items()
     )
     print(f"busy of the wall time: {stages}")
-    early, late = min(20, len(memory) // 3), len(memory) - 1
+    early, late = min(19, len(memory) // 3), len(memory) - 1
     change = memory[late] / memory[early] - 1
     print(
         f"worker's memory, file {early + 1} to {late + 1}: {memory[early] >> 20} MiB {change:+.1%}"

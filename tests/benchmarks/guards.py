@@ -13,8 +13,8 @@ import soundfile
 
 from tests import tunes
 from tests.material import material
-from v2a_foley.guards import LIMIT, Guard, fault
 from v2a_foley.models.bundle import Models
+from v2a_foley.takes.guards import LIMIT, Guard, fault
 
 SUFFIXES = {".wav", ".ogg", ".flac", ".mp3"}
 SAID = (

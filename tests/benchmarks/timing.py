@@ -18,7 +18,6 @@ import soundfile
 
 from tests.material import FOLDER
 from tests.media import events
-from v2a_foley import sync
 from v2a_foley.frames import Frames
 from v2a_foley.level import BLOCK
 from v2a_foley.media.decode import decode
@@ -26,6 +25,7 @@ from v2a_foley.media.motion import MotionCurve
 from v2a_foley.media.probe import probe
 from v2a_foley.models.recordings import arrange
 from v2a_foley.stems import busiest
+from v2a_foley.timing import sync
 
 RATE = 16_000
 SECONDS, SPARE = 8.0, 2.24

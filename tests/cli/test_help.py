@@ -54,7 +54,9 @@ def test_every_command_explains_itself(cli: Cli, path: tuple[str, ...]):
     assert "Usage: " in long.stdout
 
 
-@pytest.mark.parametrize("path", [(), ("models",), ("presets",), ("mapper",), ("evaluate",), ("batch",)])
+@pytest.mark.parametrize(
+    "path", [(), ("models",), ("presets",), ("mapper",), ("evaluate",), ("batch",)]
+)
 def test_a_group_alone_shows_its_help(cli: Cli, path: tuple[str, ...]):
     result = cli(*path)
     assert result.exit_code == 2

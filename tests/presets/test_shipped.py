@@ -13,12 +13,13 @@ from tests.material import FOLDER
 from tests.media import events
 from tests.media.made import H264, make
 from tests.presets.conftest import SHIPPED
-from v2a_foley import cuesheet, frames, presets, provenance, sync
+from v2a_foley import cuesheet, frames, presets, provenance
 from v2a_foley.cuesheet import CueSheet, editing
 from v2a_foley.media.audio import RATE
 from v2a_foley.programme import treated_stem
 from v2a_foley.rendering import render
 from v2a_foley.spotting import SpotSettings, spot
+from v2a_foley.timing import sync
 
 SECONDS = 2.0
 PICTURES = {

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from v2a_foley.errors import FoleyError, MediaError
-from v2a_foley.guards import Guard, is_silent
 from v2a_foley.media.audio import RATE
 from v2a_foley.media.files import atomic
 from v2a_foley.pairs.batches import Decoders, Inputs, Model, Stream, digest
@@ -23,6 +22,7 @@ from v2a_foley.pairs.shards import Pair, PairsFolder
 from v2a_foley.pairs.sources import Source
 from v2a_foley.pairs.splits import Shares, Splits
 from v2a_foley.progress import Progress
+from v2a_foley.takes.guards import Guard, is_silent
 
 if TYPE_CHECKING:
     from v2a_foley.models.bundle import Models

@@ -74,7 +74,7 @@ class Guard:
     Zero-shot over several captions a kind. ``texts`` embeds captions into the space of the
     sounds, as :meth:`Clap.texts` does. A CLAP that learnt from few words does not know speech by
     name; where ``known`` ``(k, d_clap)`` are real sounds without speech, speech is therefore what
-    is nearer to ``voices`` ``(v, d_clap)``, see :mod:`v2a_foley.voices`, than to them.
+    is nearer to ``voices`` ``(v, d_clap)``, see :mod:`v2a_foley.takes.voices`, than to them.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Guard:
 
 def _heard(models: Models) -> np.ndarray:
     """The made voices in a pack's space, embedded once a pack and kept: ``(v, d_clap)``."""
-    from v2a_foley import voices
+    from v2a_foley.takes import voices
 
     name = cache.key("voices", 1, models.pack.id, voices.COUNT)
     kept = cache.get(name)

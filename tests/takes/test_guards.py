@@ -7,9 +7,9 @@ import soundfile
 from tests.material import material
 from tests.tunes import INSTRUMENTS, tune
 from tests.tunes import RATE as TUNE_RATE
-from v2a_foley.guards import Guard, fault, is_silent, offence
 from v2a_foley.media.audio import RATE
 from v2a_foley.models.bundle import Models
+from v2a_foley.takes.guards import Guard, fault, is_silent, offence
 
 
 def noise(level: float, seconds: float = 1.0) -> np.ndarray:

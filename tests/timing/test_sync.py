@@ -9,11 +9,11 @@ import soxr
 
 from tests.material import FOLDER
 from tests.media import events
-from v2a_foley import onsets, sync
 from v2a_foley.frames import Frames
 from v2a_foley.media.decode import decode
 from v2a_foley.media.motion import MotionCurve
 from v2a_foley.media.probe import probe
+from v2a_foley.timing import onsets, sync
 
 RATE = 16_000
 EVENTS = np.array([0.9, 1.73, 2.31, 3.4, 4.02, 5.5])

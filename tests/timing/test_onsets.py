@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from tests.material import FOLDER
-from v2a_foley import onsets
+from v2a_foley.timing import onsets
 
 TIMES = np.array([0.302, 1.0, 1.713, 2.5])
 

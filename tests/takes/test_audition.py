@@ -10,14 +10,16 @@ import pytest
 import soundfile
 
 from tests.library.made import folder_of_sounds
-from v2a_foley import frames, guards, sync
-from v2a_foley.audition import REROLLS
+from v2a_foley import frames
 from v2a_foley.cuesheet import CueSheet
 from v2a_foley.errors import InputError
 from v2a_foley.library.adding import add
 from v2a_foley.models.bundle import Models
 from v2a_foley.rendering import render
 from v2a_foley.spotting import spot
+from v2a_foley.takes import guards
+from v2a_foley.takes.audition import REROLLS
+from v2a_foley.timing import sync
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from tests.material import FOLDER
-from v2a_foley import frames, presets, steering
+from v2a_foley import frames, presets
 from v2a_foley.cuesheet import Scene
 from v2a_foley.errors import CueSheetError, ModelError
 from v2a_foley.models.bundle import Models
+from v2a_foley.takes import steering
 
 SCENE = Scene("001", 0.0, 2.0, "default", 7)
 DOG = FOLDER / "pictures" / "dog_1.jpg"

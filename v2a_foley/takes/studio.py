@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from v2a_foley import cache, guards
+from v2a_foley import cache
 from v2a_foley.cuesheet import derive_seed
-from v2a_foley.jobs import Job, pieces_key
 from v2a_foley.level import set_level
 from v2a_foley.models.generator import Request
 from v2a_foley.progress import SILENT, Progress
+from v2a_foley.takes import guards
+from v2a_foley.takes.jobs import Job, pieces_key
 
 if TYPE_CHECKING:
     from v2a_foley.library import Library
@@ -38,9 +39,9 @@ class Take:
     """One sound for a scene.
 
     ``wave`` ``(samples,)`` at ``rate`` Hz. ``similarity``: cosine to its condition, ``speech``
-    and ``music``: see :class:`v2a_foley.guards.Guard`; None where the pack's CLAP cannot hear.
-    ``fault``: see :func:`v2a_foley.guards.fault`. ``sources``: the recordings in it, as they
-    must be credited.
+    and ``music``: see :class:`~v2a_foley.takes.guards.Guard`; None where the pack's CLAP cannot
+    hear. ``fault``: see :func:`~v2a_foley.takes.guards.fault`. ``sources``: the recordings in it,
+    as they must be credited.
     """
 
     number: int

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from v2a_foley import cache, steering, sync
+from v2a_foley import cache
 from v2a_foley.cuesheet import CueSheet, Scene, resolve
 from v2a_foley.frames import Frames
 from v2a_foley.library import Library, open_library
 from v2a_foley.presets import Overrides, Preset
+from v2a_foley.takes import steering
+from v2a_foley.timing import sync
 
 if TYPE_CHECKING:
     from v2a_foley.models.bundle import Models

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from v2a_foley import guards, sync
-from v2a_foley.jobs import Job
 from v2a_foley.progress import Progress
 from v2a_foley.stems import fit
-from v2a_foley.takes import Credit, Studio, Take, chunks, warn
+from v2a_foley.takes import guards
+from v2a_foley.takes.jobs import Job
+from v2a_foley.takes.studio import Credit, Studio, Take, chunks, warn
+from v2a_foley.timing import sync
 
 REROLLS = 3  # further takes where all are rejected
 ON_TIME = 0.08  # seconds by which onsets may miss the picture's and still belong to it

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from v2a_foley import onsets
 from v2a_foley.frames import Frames
+from v2a_foley.timing import onsets
 
 NEAR_CUT = 0.1  # seconds; nearer to a cut, frames are often blends of two scenes
 ALIGNED = 0.03  # seconds of mean offset at which a shift alone is good enough

@@ -1,0 +1,1 @@
+"""Timing: onsets of picture and sound, and sounds laid on what happens."""
