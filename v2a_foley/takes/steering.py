@@ -11,7 +11,7 @@ import numpy as np
 
 from v2a_foley import cache
 from v2a_foley.cuesheet import Scene
-from v2a_foley.errors import CueSheetError, FoleyError
+from v2a_foley.errors import CueSheetError, FoleyError, ModelError
 from v2a_foley.frames import Frames
 from v2a_foley.models.generator import window_starts
 from v2a_foley.models.packs import sha256
@@ -52,7 +52,10 @@ def condition(
         ModelError: the mapper does not fit the models, or the pack cannot hear a reference.
     """
     g = preset.generation
-    own = models.with_mapper(g.mapper, _home(g.mapper, folders))
+    try:
+        own = models.with_mapper(g.mapper, _home(g.mapper, folders))
+    except ModelError as error:
+        raise ModelError(f"{error}; scene {scene.id} asks for it") from None
     spans = _spans(scene, handle, own)
     frames = [seen.between(start, end) for start, end in spans]
     settings: dict[str, Any] = {"temperature": g.temperature, "top_k": g.top_k, "seed": scene.seed}
