@@ -13,7 +13,14 @@ from v2a_foley.export.handover import TRACK, HandOver
 from v2a_foley.finishing import Finished, finish
 from v2a_foley.media.probe import MediaInfo, probe
 from v2a_foley.presets import Overrides, Preset
-from v2a_foley.programme import check_stems, check_track, programme, stem_gain_db, treated_stem
+from v2a_foley.programme import (
+    check_stems,
+    check_track,
+    outdated,
+    programme,
+    stem_gain_db,
+    treated_stem,
+)
 from v2a_foley.progress import SILENT, Progress
 from v2a_foley.stems import stem_path
 
@@ -76,6 +83,11 @@ def deliver(
     track = resolve(sheet, None, command_line=overrides)
     check_track(track.mix, info, audio_track)
     settings = [resolve(sheet, scene, command_line=overrides) for scene in sheet.scenes]
+    if old := outdated(sheet):
+        progress.note(
+            f"{sheet.path}: changed since the stems of {', '.join(old)} were rendered: they are "
+            "delivered as they are; 'v2a-foley render' makes them anew"
+        )
     progress.stage("deliver", 0.0)
     finished = finish(
         programme(sheet, settings, track.mix, info, audio_track=audio_track, progress=progress),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from v2a_foley import provenance
 from v2a_foley.cuesheet import CueSheet, Scene
 from v2a_foley.errors import CueSheetError, InputError, MediaError
 from v2a_foley.media.probe import MediaInfo
@@ -54,6 +55,20 @@ def check_stems(sheet: CueSheet) -> None:
                 f"{stem_path(sheet, scene)}: the stem of scene {scene.id} is missing: run "
                 f"'v2a-foley render {sheet.path}' first"
             )
+
+
+def outdated(sheet: CueSheet) -> list[str]:
+    """The scenes that are heard whose seed, bounds or pick are not those of their stem."""
+    inputs = {each.get("scene"): each.get("inputs") for each in provenance.load(sheet.artefacts)}
+    return [
+        scene.id
+        for scene in filter(sheet.sounds, sheet.scenes)
+        if isinstance(made := inputs.get(scene.id), dict)
+        and any(
+            name in made and made[name] != getattr(scene, name)
+            for name in ("seed", "start", "end", "pick")
+        )
+    ]
 
 
 def check_track(mix: Mix, info: MediaInfo, audio_track: int) -> None:

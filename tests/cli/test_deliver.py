@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cli
+from v2a_foley import cuesheet, provenance
 from v2a_foley.media.probe import probe
 
 
@@ -52,3 +53,25 @@ def test_unknown_targets_and_settings_out_of_range(cli: Cli, video: Path, stems:
         assert f"{flags[0]} must" in result.stderr
         assert words in result.stderr
     assert not Path("clip.foley.mp4").exists()
+
+
+def test_scenes_that_are_not_heard_are_not_counted(cli: Cli, video: Path, stems: Path) -> None:
+    ids = [scene.id for scene in cuesheet.load(stems).scenes]
+    assert cli("cue", "mute", stems.name, ids[0]).exit_code == 0
+    result = cli("deliver", stems.name)
+    assert f"{len(ids) - 1} of {len(ids)} scenes heard, " in result.stderr
+
+
+def test_stems_of_before_an_edit_are_told_of(cli: Cli, video: Path, stems: Path) -> None:
+    sheet = cuesheet.load(stems)
+    keys = ("seed", "start", "end", "pick")
+    made = [
+        {"scene": each.id, "inputs": {key: getattr(each, key) for key in keys}}
+        for each in sheet.scenes
+    ]
+    provenance.save(sheet.artefacts, made)
+    assert "changed since" not in cli("deliver", stems.name).stderr
+    assert cli("cue", "reroll", stems.name, sheet.scenes[-1].id).exit_code == 0
+    result = cli("deliver", stems.name, "--overwrite")
+    assert result.exit_code == 0
+    assert f"changed since the stems of {sheet.scenes[-1].id} were rendered" in result.stderr

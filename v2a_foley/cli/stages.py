@@ -159,6 +159,8 @@ def deliver(
             loaded, target, overrides=overrides, audio_track=audio_track,
             keep_original=keep_original, overwrite=overwrite, progress=progress, **beside.given,
         )  # fmt: skip
-    messages.say(f"{len(loaded.scenes)} scenes, {records.levels(made)}")
+    heard, count = sum(map(loaded.sounds, loaded.scenes)), len(loaded.scenes)
+    scenes = f"{count} scenes" if heard == count else f"{heard} of {count} scenes heard"
+    messages.say(f"{scenes}, {records.levels(made)}")
     record = {"cue_sheet": sheet} | records.delivery(made)
     console.out(console.as_json(record) if as_json else console.name(made.output))
