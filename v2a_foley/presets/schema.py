@@ -15,8 +15,6 @@ from v2a_foley.tomltext import Keys, TomlText, Value, suggestion
 Overrides = Mapping[str, Mapping[str, Value]]
 """Values by section and key, as in ``{"generation": {"steps": 30}}``."""
 
-"""Where a value stands in a TOML document, as in ``("scene", 2, "start")``."""
-
 DEFAULT = "default"
 SETTINGS = ("generation", "timing", "mix")
 GROUPS = (
