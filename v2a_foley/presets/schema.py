@@ -157,7 +157,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "how far a scene's sound is pulled to the plainest sound of its kind; 0 leaves it", 0, 1,
     ),
     Parameter(
-        "generation", "seeded", float, 0.8,
+        "generation", "seeded", float, 0.6,
         "how much generation keeps of a real recording it starts from: 0 is free, 1 faithful",
         0, 1,
     ),

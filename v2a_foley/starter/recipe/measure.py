@@ -42,7 +42,7 @@ WAYS = (
     Way("seeded 0.4", seeded=0.4),
     Way("seeded 0.6", seeded=0.6),
     Way("seeded 0.8", seeded=0.8),
-    Way("seeded 0.8, best of 2", seeded=0.8, candidates=2),
+    Way("seeded 0.6, best of 2", seeded=0.6, candidates=2),
     Way("seeded 1.0", seeded=1.0),
 )
 
