@@ -305,7 +305,7 @@ def test_a_split_scene_keeps_its_first_half_as_it_was(sheet: CueSheet):
     sheet = editing.pick(editing.mute(sheet, ["001"]), "001", 2)
     made = editing.split(sheet, "001", 0.5)
     first, second = made.scenes[:2]
-    assert first == replace(sheet.scenes[0], end=0.5)
+    assert first == replace(sheet.scenes[0], end=0.5, pick=None)  # it was picked as a longer one
     seed = cuesheet.derive_seed(7, "001b")
     assert second == replace(sheet.scenes[0], id="001b", start=0.5, seed=seed, pick=None)
     again = editing.split(editing.split(made, "001b", 0.75), "001", 0.25)
@@ -369,3 +369,20 @@ def test_only_a_candidate_that_was_made_can_be_picked(sheet: CueSheet):
             editing.pick(sheet, "002", number)
     with pytest.raises(CueSheetError, match='there is no scene "01"; did you mean "001"'):
         editing.pick(sheet, "01", 1)
+
+
+def test_what_was_picked_goes_with_the_bounds_it_was_made_for(sheet: CueSheet):
+    sheet = editing.pick(sheet, "001", 2)
+    scene = sheet.scenes[0]
+    assert editing.move(sheet, "001", end=scene.end).scenes[0].pick == 2
+    assert editing.move(sheet, "001", end=scene.end - 0.25).scenes[0].pick is None
+    assert editing.merge(sheet, ["001", "002"]).scenes[0].pick is None
+
+
+def test_a_reference_that_is_not_there_is_refused(sheet: CueSheet, tmp_path: Path):
+    sheet = replace(sheet, path=tmp_path / "a.cues.toml")
+    with pytest.raises(CueSheetError, match=r"no reference .*bell\.wav; its path is relative"):
+        editing.set_values(sheet, ["001"], {"reference": "bell.wav"})
+    (tmp_path / "bell.wav").write_bytes(b"RIFF")
+    made = editing.set_values(sheet, ["001"], {"reference": "bell.wav"})
+    assert made.scenes[0].overrides["generation"]["reference"] == "bell.wav"

@@ -77,12 +77,22 @@ def set_values(
     for key, value in given.items():
         parameter = parameter_of(sheet, key, scene=ids is not None)
         values.setdefault(parameter.section, {})[parameter.key] = value_of(sheet, parameter, value)
+    _require_reference(sheet, values)
     if ids is None:
         return _set_defaults(sheet, own, values)
     changes = own_values(sheet, own)
     return _each(
         sheet, ids, lambda scene: replace(scene, **changes, overrides=over(scene.overrides, values))
     )
+
+
+def _require_reference(sheet: CueSheet, values: presets.Overrides) -> None:
+    name = str(values.get("generation", {}).get("reference", ""))
+    folders = (sheet.path.parent if sheet.path else Path(), sheet.video.parent)
+    if name and not any((folder / name).is_file() for folder in folders):
+        raise refusal(
+            sheet, f"there is no reference {folders[0] / name}; its path is relative to the sheet"
+        )
 
 
 def _set_defaults(sheet: CueSheet, own: Mapping[str, Any], values: presets.Overrides) -> CueSheet:
@@ -153,7 +163,7 @@ def move(
         CueSheetError: when scenes would overlap, or leave the video.
     """
     scene = scene_of(sheet, scene_id)
-    moved = replace(
+    moved = _between(
         scene,
         start=scene.start if start is None else time_of(sheet, "start", start),
         end=scene.end if end is None else time_of(sheet, "end", end),
@@ -163,18 +173,25 @@ def move(
         if each.id == scene_id:
             return moved
         if roll and each.end == scene.start:
-            return replace(each, end=moved.start)
+            return _between(each, end=moved.start)
         if roll and each.start == scene.end:
-            return replace(each, start=moved.end)
+            return _between(each, start=moved.end)
         return each
 
     return checked(replace(sheet, scenes=tuple(change(each) for each in sheet.scenes)))
 
 
+def _between(scene: Scene, **bounds: float) -> Scene:
+    """A scene with other bounds; what was picked by ear was another sound."""
+    moved = replace(scene, **bounds)  # type: ignore[arg-type]
+    same = (moved.start, moved.end) == (scene.start, scene.end)
+    return moved if same else replace(moved, pick=None)
+
+
 def split(sheet: CueSheet, scene_id: str, at: float) -> CueSheet:
     """Cut a scene in two at a time in seconds of the video.
 
-    The first half keeps id, seed and pick; the second is named after it (``003b``) and gets a
+    The first half keeps id and seed; the second is named after it (``003b``) and gets a
     seed of its own, lest it sound the same. Both keep settings and tags.
 
     Raises:
@@ -187,7 +204,7 @@ def split(sheet: CueSheet, scene_id: str, at: float) -> CueSheet:
         raise refusal(sheet, f"{message}, not at {at!r}")
     name = _free_id(sheet, scene.id)
     second = replace(scene, id=name, start=at, seed=derive_seed(sheet.seed, name), pick=None)
-    halves = (replace(scene, end=at), second)
+    halves = (_between(scene, end=at), second)
     others = tuple(each for each in sheet.scenes if each.id != scene_id)
     return checked(replace(sheet, scenes=(*others, *halves)))
 
@@ -223,7 +240,7 @@ def merge(sheet: CueSheet, ids: Iterable[str]) -> CueSheet:
             between = sheet.scenes[before + 1].id
             raise refusal(sheet, f"scene {between} lies between those to merge; name it, too")
     first, last = sheet.scenes[places[0]], sheet.scenes[places[-1]]
-    scenes = (*sheet.scenes[: places[0]], replace(first, end=last.end))
+    scenes = (*sheet.scenes[: places[0]], _between(first, end=last.end))
     return checked(replace(sheet, scenes=(*scenes, *sheet.scenes[places[-1] + 1 :])))
 
 
