@@ -46,7 +46,7 @@ def _pipeline(models: Any) -> Any:
     from diffusers import AudioLDMPipeline
     from transformers import AutoTokenizer, ClapTextModelWithProjection
 
-    from v2a_foley.models.generator import make_scheduler
+    from v2a_foley.models.audioldm import make_scheduler
 
     generator, folder = models.generator, models.pack.generator
     made = AudioLDMPipeline(
@@ -62,7 +62,8 @@ def _pipeline(models: Any) -> Any:
 
 
 def _speed(models: Any, scenes: int, rounds: int, *, full: bool) -> None:
-    from v2a_foley.models.generator import Request, make_scheduler
+    from v2a_foley.models.audioldm import make_scheduler
+    from v2a_foley.models.generator import Request
 
     generator, pipeline = models.generator, _pipeline(models)
     seconds = models.pack.window

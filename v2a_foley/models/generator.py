@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import mul
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from v2a_foley.errors import FoleyError, ModelError
-from v2a_foley.models import memory
+from v2a_foley.models import audioldm, memory
 from v2a_foley.models.packs import Pack, require_intact
 from v2a_foley.models.runtime import choose_dtype, prepare
+from v2a_foley.models.windows import OVERLAP, joined, overlapped, window_starts
 
 if TYPE_CHECKING:
     import torch
 
 DECODE_SECONDS = 20.48  # longer waves are decoded in parts of this length
-OVERLAP = 0.25  # share of a window that overlaps the next one
-
-
-def window_starts(seconds: float, window: float) -> list[float]:
-    """Start of each window, in seconds, that ``seconds`` of sound are made of."""
-    step = window * (1 - OVERLAP)
-    beyond = math.ceil((seconds - window) / step - 1e-6)
-    return [index * step for index in range(1 + max(0, beyond))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +28,8 @@ class Request:
     """One wave to make.
 
     ``conditions``: CLAP embeddings float32 ``(k, dim)``, one for each window that
-    :func:`window_starts` names (``k`` may be 1: the same for all). ``negative``: ``(dim,)`` or
-    None for the empty text.
+    :func:`~v2a_foley.models.windows.window_starts` names (``k`` may be 1: the same for all).
+    ``negative``: ``(dim,)`` or None for the empty text.
     ``seconds``: least length of the wave. ``seed``: of its noise, and of nothing else's.
     ``start``: a sound to begin from instead of noise alone, float32 ``(samples,)`` at the
     generator's rate; ``faithful`` is the share of the denoising steps that it saves, from 0
@@ -69,7 +60,7 @@ class Generator:
         self.device = device
         self.dtype = choose_dtype(device)
         self.window, self.bucket = pack.window, pack.bucket
-        self._unet, self._vae, self._vocoder, self._config = _load(
+        self._unet, self._vae, self._vocoder, self._config = audioldm.load(
             pack.generator, self.dtype, device
         )
         self.sample_rate = int(self._vocoder.config.sampling_rate)
@@ -212,7 +203,7 @@ class Generator:
         torch = self._torch
         length = self.frames(requests[0].seconds)
         starts = self._starts(length)
-        scheduler = make_scheduler(scheduler_name, self._config)
+        scheduler = audioldm.make_scheduler(scheduler_name, self._config)
         scheduler.set_timesteps(steps, device=self.device)
         latents = torch.stack([self._noise(r.seed, length) for r in requests]).to(self.device)
         skipped = requests[0].skipped(steps)
@@ -234,7 +225,7 @@ class Generator:
                 windows = torch.stack([scaled[:, :, s : s + size] for s in starts], 1)
                 predicted = self._predict(windows.flatten(0, 1), step, positive, negative, guidance)
                 predicted = predicted.unflatten(0, (len(requests), len(starts)))
-                joint = _overlap(predicted, starts, length, ramp)
+                joint = overlapped(predicted, starts, length, ramp)
                 latents = scheduler.step(joint, step, latents).prev_sample
                 report((index + 1) / len(timesteps))
         return latents
@@ -329,79 +320,7 @@ class Generator:
                 mel = self._vae.decode(chunk / self._vae.config.scaling_factor).sample
                 wave = self._vocoder(mel.squeeze(1).to(self._vocoder.dtype))
                 waves.append(wave.reshape(-1).float().cpu().numpy())
-        wave = _join(waves, round(overlap / self._rate * self.sample_rate))
+        wave = joined(waves, round(overlap / self._rate * self.sample_rate))
         if not np.isfinite(wave).all():
             raise FoleyError("the generator made numbers that are not finite: try --device cpu")
         return wave
-
-
-def make_scheduler(name: str, config: dict[str, Any]) -> Any:
-    """The scheduler ``name`` (``dpm++`` or ``ddim``) on the noise schedule in ``config``."""
-    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
-
-    shared = {k: v for k, v in config.items() if not k.startswith("_")}
-    if name == "ddim":
-        return DDIMScheduler.from_config(shared | {"clip_sample": False})
-    return DPMSolverMultistepScheduler.from_config(
-        shared
-        | {
-            "algorithm_type": "dpmsolver++",
-            "solver_order": 2,
-            "thresholding": False,
-            "use_karras_sigmas": False,
-            "timestep_spacing": "linspace",
-        }
-    )
-
-
-def _load(
-    folder: Path, dtype: torch.dtype, device: torch.device
-) -> tuple[Any, Any, Any, dict[str, Any]]:
-    """UNet, autoencoder, vocoder and scheduler configuration of a diffusers AudioLDM folder."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import SpeechT5HifiGan
-
-    from v2a_foley.models import vocos
-
-    try:
-        options = {"torch_dtype": dtype, "local_files_only": True, "use_safetensors": True}
-        unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **options)
-        vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", **options)
-        kind = json.loads((folder / "vocoder" / "config.json").read_text(encoding="utf-8"))
-        if kind.get("model_type") == vocos.CONFIG_NAME:
-            vocoder: Any = vocos.Vocos.from_pretrained(folder / "vocoder")
-        else:
-            vocoder = SpeechT5HifiGan.from_pretrained(
-                folder / "vocoder", dtype=dtype, local_files_only=True, use_safetensors=True
-            )
-        path = folder / "scheduler" / "scheduler_config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder}: diffusers cannot load this AudioLDM ({error})") from error
-    parts = [part.to(device).eval().requires_grad_(False) for part in (unet, vae, vocoder)]
-    return parts[0], parts[1], parts[2], config
-
-
-def _overlap(
-    predicted: torch.Tensor, starts: list[int], length: int, ramp: torch.Tensor
-) -> torch.Tensor:
-    """Weighted mean of windows ``(n, k, channels, size, bins)`` on a line of ``length`` frames."""
-    n, _, channels, size, bins = predicted.shape
-    if len(starts) == 1:
-        return predicted[:, 0]
-    total = predicted.new_zeros(n, channels, length, bins)
-    weight = predicted.new_zeros(length, 1)
-    for index, start in enumerate(starts):
-        total[:, :, start : start + size] += predicted[:, index] * ramp
-        weight[start : start + size] += ramp
-    return total / weight
-
-
-def _join(waves: list[np.ndarray], overlap: int) -> np.ndarray:
-    """Waves whose ends overlap by ``overlap`` samples, crossfaded into one."""
-    joined = waves[0]
-    rise = np.sin(np.linspace(0, np.pi / 2, overlap, dtype=np.float32))
-    for wave in waves[1:]:
-        middle = joined[-overlap:] * rise[::-1] + wave[:overlap] * rise
-        joined = np.concatenate([joined[:-overlap], middle, wave[overlap:]])
-    return joined

@@ -13,8 +13,8 @@ from v2a_foley import cache
 from v2a_foley.cuesheet import Scene
 from v2a_foley.errors import CueSheetError, FoleyError, ModelError
 from v2a_foley.frames import Frames
-from v2a_foley.models.generator import window_starts
 from v2a_foley.models.packs import sha256
+from v2a_foley.models.windows import window_starts
 from v2a_foley.presets import Preset
 
 if TYPE_CHECKING:
