@@ -134,7 +134,8 @@ def test_render_makes_what_has_changed(
     tab.until("document.querySelector('#scene-001 .states').innerText.includes('to be rendered')")
     tab.click("#render")
     tab.until(f"document.querySelector('#work').innerText === 'Rendered 1 of {count} scenes anew'")
-    tab.until("document.querySelector('#scene-001 .about').innerText.includes('seed ')")
+    tab.until("!document.querySelector('#scene-001 .states').innerText.includes('to be rendered')")
+    assert "seed " in tab.js("document.querySelector('#scene-001 .about').innerText")
     tab.press("1")
     tab.until("document.querySelector('#sound-001-1').currentTime > 0.1")
     assert tab.problems == []
