@@ -201,6 +201,9 @@ class Models:
         """
         import torch
 
+        from v2a_foley.models.runtime import use_threads
+
+        use_threads()
         mapper = self._mapper(temperature, top_k)
         seeds = [seed] * len(scenes) if isinstance(seed, int) else seed
         generators = [torch.Generator().manual_seed(own) for own in seeds]

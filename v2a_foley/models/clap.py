@@ -12,7 +12,7 @@ import numpy as np
 from v2a_foley.errors import ModelError
 from v2a_foley.models.audio_tower import AudioTower, load_audio_tower, tower_kind
 from v2a_foley.models.packs import Pack, require_intact
-from v2a_foley.models.runtime import prepare
+from v2a_foley.models.runtime import prepare, use_threads
 
 if TYPE_CHECKING:
     import torch
@@ -96,12 +96,14 @@ class Clap:
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
         """Embed captions of sounds: ``(n, dim)``."""
+        use_threads()
         if self._package is not None:
             return self._package.texts(texts)
         return embed_texts(self._text, self._tokenizer, texts, self.device)
 
     def sounds(self, waves: Sequence[np.ndarray], sample_rate: int) -> np.ndarray:
         """Embed mono waves (float32 ``(samples,)``): ``(n, dim)``."""
+        use_threads()
         return np.concatenate([self.audio(np.asarray(w, np.float32), sample_rate) for w in waves])
 
     @property

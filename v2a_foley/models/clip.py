@@ -9,7 +9,7 @@ import numpy as np
 
 from v2a_foley.errors import ModelError
 from v2a_foley.models.packs import Pack, require_intact
-from v2a_foley.models.runtime import prepare
+from v2a_foley.models.runtime import prepare, use_threads
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +41,7 @@ class Clip:
 
     def images(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Embed RGB images (uint8 ``(h, w, 3)`` each): ``(n, dim)``."""
+        use_threads()
         import torch
         from PIL import Image
 
@@ -57,6 +58,7 @@ class Clip:
         """Embed captions as they are: ``(n, dim)``."""
         import torch
 
+        use_threads()
         out = []
         for at in range(0, len(texts), 256):
             tokens = self._tokenizer(list(texts[at : at + 256])).to(self.device)

@@ -14,7 +14,7 @@ import numpy as np
 from v2a_foley.errors import FoleyError, ModelError
 from v2a_foley.models import audioldm, memory
 from v2a_foley.models.packs import Pack, require_intact
-from v2a_foley.models.runtime import choose_dtype, prepare
+from v2a_foley.models.runtime import choose_dtype, prepare, threads, use_threads
 from v2a_foley.models.windows import OVERLAP, joined, overlapped, window_starts
 
 if TYPE_CHECKING:
@@ -163,13 +163,9 @@ class Generator:
 
         One window cannot keep several cores busy, and their number would change the rounding.
         """
-        torch = self._torch
         if self.device.type != "cpu":
             return ThreadPoolExecutor(1)
-        # torch counts OpenMP threads by calling thread: this leaves the caller's number alone.
-        return ThreadPoolExecutor(
-            torch.get_num_threads(), initializer=lambda: torch.set_num_threads(1)
-        )
+        return ThreadPoolExecutor(threads(), initializer=use_threads, initargs=(1,))
 
     def _window_frames(self) -> int:
         return round(self.window * self._rate)

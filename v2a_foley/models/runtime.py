@@ -29,6 +29,7 @@ def prepare() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     logging.getLogger("diffusers").setLevel(logging.ERROR)
     logging.getLogger("torch.distributed").setLevel(logging.ERROR)
+    threads()
     if torch.version.cuda is not None:
         return
     library = torch.library.Library("torchvision", "FRAGMENT")
@@ -41,6 +42,27 @@ def prepare() -> None:
 
 
 _kept: list[object] = []  # a Library's definitions live as long as the object
+
+
+@cache
+def threads() -> int:
+    """How many threads torch has on a CPU, as it was when it was made ready."""
+    import torch
+
+    return torch.get_num_threads()
+
+
+def use_threads(count: int | None = None) -> None:
+    """Give the calling thread ``count`` threads of torch (all of them if not given).
+
+    Their number changes the rounding, and a thread that is new takes the number that any other
+    was given last: models ask for theirs at each call, lest a result depend on what else runs.
+    """
+    import torch
+
+    wanted = count or threads()
+    if torch.get_num_threads() != wanted:  # looking is also what ends a new thread's own start
+        torch.set_num_threads(wanted)
 
 
 def choose_device(name: str = "auto") -> torch.device:
